@@ -1,0 +1,75 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"maps"
+	"slices"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
+)
+
+const (
+	contentDigestLength = 32
+	shortDigestLength   = 16
+)
+
+// ContentDigest identifies what an entry of aws-auth means: its user name and
+// the set of its groups, in whatever order and however often each is written.
+// It is 32 hexadecimal characters of a SHA-256.
+func ContentDigest(username string, groups []string) string {
+	h := newDigest("content")
+	h.add(username)
+	set := slices.Clone(groups)
+	slices.Sort(set)
+	for _, g := range slices.Compact(set) {
+		h.add(g)
+	}
+	return h.hex(contentDigestLength)
+}
+
+// SelectorDigest identifies a rule by what it selects and not by what it
+// gives: user name, groups and maxMatches do not count. It is 16 hexadecimal
+// characters of a SHA-256.
+func SelectorDigest(k Kind, r v1alpha1.Rule) string {
+	h := newDigest("selector")
+	for _, s := range []string{string(k), r.ArnRegex, r.PathPrefix, r.PermissionSet} {
+		h.add(s)
+	}
+	return h.hex(shortDigestLength)
+}
+
+// DataDigest identifies the data of a rules ConfigMap, whatever the order of
+// its keys. It is what an approval of held removals carries: 16 hexadecimal
+// characters of a SHA-256.
+func DataDigest(data map[string]string) string {
+	h := newDigest("data")
+	for _, k := range slices.Sorted(maps.Keys(data)) {
+		h.add(k)
+		h.add(data[k])
+	}
+	return h.hex(shortDigestLength)
+}
+
+// digest hashes strings with their lengths, so that no two lists of strings
+// give the same input.
+type digest struct{ hash.Hash }
+
+func newDigest(purpose string) digest {
+	d := digest{sha256.New()}
+	d.add(purpose)
+	return d
+}
+
+func (d digest) add(s string) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+	d.Write(n[:])
+	d.Write([]byte(s))
+}
+
+func (d digest) hex(characters int) string {
+	return hex.EncodeToString(d.Sum(nil))[:characters]
+}

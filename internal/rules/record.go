@@ -1,0 +1,270 @@
+package rules
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+)
+
+const (
+	recordVersion = 1
+	// maxRecord bounds the decompressed record. 7,000 entries with their rules
+	// take about 2 MiB.
+	maxRecord = 32 << 20
+)
+
+// ErrRecord is what every error of DecodeRecord wraps.
+var ErrRecord = errors.New("the record is not usable")
+
+// Record is what is known for certain to be ours in a cluster's aws-auth. It
+// is written before aws-auth is, so it may be ahead of it, never behind.
+type Record struct {
+	// Entries are those that we may have written: while a change is under way
+	// both the old and the new ones, so the same ARN may stand there twice
+	// with different digests.
+	Entries []Owned
+	// Originals are, by data key of aws-auth, the values without entries that
+	// stood there before our first one; they come back when our last one goes.
+	Originals map[string]Original
+	// Rules is the last accepted rules data, verbatim; nil when none has been
+	// accepted yet.
+	Rules map[string]string
+	// Removals are the recent ones that count towards the breaker.
+	Removals []Removal
+}
+
+// Owned is one entry that we may have written.
+type Owned struct {
+	Kind Kind
+	// ARN is the principal's, with its path.
+	ARN string
+	// Digest is the ContentDigest of the entry's decoded user name and groups.
+	Digest string
+	// Selectors are the SelectorDigests of the rules that granted it.
+	Selectors []string
+	// HeldSince is when its removal was first held back; zero: it is not held.
+	HeldSince time.Time
+}
+
+// Original is a value of aws-auth from before our first entry.
+type Original struct {
+	// Present tells an empty value from a missing key.
+	Present bool
+	// Value is the text, verbatim.
+	Value string
+}
+
+// Removal counts entries that were taken out at once, because no rule granted
+// them any longer.
+type Removal struct {
+	Kind      Kind
+	AccountID string
+	At        time.Time
+	Count     int
+}
+
+type recordJSON struct {
+	Version   int                     `json:"version"`
+	Entries   []ownedJSON             `json:"entries"`
+	Originals map[string]originalJSON `json:"originals,omitempty"`
+	Rules     map[string]string       `json:"rules"`
+	Removals  []removalJSON           `json:"removals,omitempty"`
+}
+
+type ownedJSON struct {
+	Kind      Kind      `json:"kind"`
+	ARN       string    `json:"arn"`
+	Digest    string    `json:"digest"`
+	Selectors []string  `json:"selectors,omitempty"`
+	HeldSince time.Time `json:"heldSince,omitzero"`
+}
+
+type originalJSON struct {
+	Present bool   `json:"present"`
+	Value   string `json:"value,omitempty"`
+}
+
+type removalJSON struct {
+	Kind      Kind      `json:"kind"`
+	AccountID string    `json:"accountID"`
+	At        time.Time `json:"at"`
+	Count     int       `json:"count"`
+}
+
+// Encode gives the record as compressed JSON, always the same bytes for the
+// same content, in whatever order entries and removals are. It refuses text
+// that is not UTF-8, which it could not give back, and what DecodeRecord would
+// refuse.
+func (r Record) Encode() ([]byte, error) {
+	wire := r.wire()
+	if err := wire.check(); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(wire)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the record: %w", err)
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		return nil, fmt.Errorf("compressing the record: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("compressing the record: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// DecodeRecord reads what Encode wrote. Anything else, and what a newer
+// version of this program wrote, is an error that wraps ErrRecord and no
+// record at all: half a record would make somebody else's of what is ours.
+func DecodeRecord(b []byte) (Record, error) {
+	text, err := decompress(b)
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return Record{}, fmt.Errorf("%w: reading its version: %w", ErrRecord, err)
+	}
+	if head.Version != recordVersion {
+		return Record{}, fmt.Errorf("%w: it has version %d and this program reads version %d",
+			ErrRecord, head.Version, recordVersion)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	var wire recordJSON
+	if err := d.Decode(&wire); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if err := wire.check(); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return wire.record(), nil
+}
+
+func decompress(b []byte) ([]byte, error) {
+	in := bytes.NewReader(b)
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	text, err := io.ReadAll(io.LimitReader(z, maxRecord+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxRecord:
+		return nil, fmt.Errorf("it is larger than %d MiB", maxRecord>>20)
+	case in.Len() > 0:
+		return nil, errors.New("something follows its end")
+	}
+	return text, nil
+}
+
+func (r Record) wire() recordJSON {
+	w := recordJSON{Version: recordVersion, Rules: r.Rules, Entries: make([]ownedJSON, 0, len(r.Entries))}
+	for _, e := range r.Entries {
+		j := ownedJSON(e)
+		j.HeldSince = plain(e.HeldSince)
+		w.Entries = append(w.Entries, j)
+	}
+	for k, o := range r.Originals {
+		if w.Originals == nil {
+			w.Originals = make(map[string]originalJSON, len(r.Originals))
+		}
+		w.Originals[k] = originalJSON(o)
+	}
+	for _, m := range r.Removals {
+		j := removalJSON(m)
+		j.At = plain(m.At)
+		w.Removals = append(w.Removals, j)
+	}
+	slices.SortFunc(w.Entries, func(a, b ownedJSON) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Digest, b.Digest),
+			slices.Compare(a.Selectors, b.Selectors), a.HeldSince.Compare(b.HeldSince))
+	})
+	slices.SortFunc(w.Removals, func(a, b removalJSON) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.AccountID, b.AccountID),
+			a.At.Compare(b.At), cmp.Compare(a.Count, b.Count))
+	})
+	return w
+}
+
+func (w recordJSON) record() Record {
+	r := Record{Rules: w.Rules}
+	for _, e := range w.Entries {
+		e.HeldSince = plain(e.HeldSince)
+		r.Entries = append(r.Entries, Owned(e))
+	}
+	for k, o := range w.Originals {
+		if r.Originals == nil {
+			r.Originals = make(map[string]Original, len(w.Originals))
+		}
+		r.Originals[k] = Original(o)
+	}
+	for _, m := range w.Removals {
+		m.At = plain(m.At)
+		r.Removals = append(r.Removals, Removal(m))
+	}
+	return r
+}
+
+// check refuses what no accepted state of ours can hold.
+func (w recordJSON) check() error {
+	for i, e := range w.Entries {
+		if err := e.check(); err != nil {
+			return fmt.Errorf("entry %d: %w", i+1, err)
+		}
+	}
+	for k, o := range w.Originals {
+		if !utf8.ValidString(k) || !utf8.ValidString(o.Value) {
+			return errors.New("an original value is not UTF-8")
+		}
+	}
+	for k, v := range w.Rules {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return errors.New("the rules are not UTF-8")
+		}
+	}
+	for i, m := range w.Removals {
+		if m.Kind.DataKey() == "" || !utf8.ValidString(m.AccountID) || m.Count < 0 {
+			return fmt.Errorf("removal %d: its kind, account or count is not one", i+1)
+		}
+	}
+	return nil
+}
+
+func (e ownedJSON) check() error {
+	a, err := arn.Parse(e.ARN)
+	switch {
+	case err != nil:
+		return err
+	case e.Kind.DataKey() == "" || a.Type != string(e.Kind):
+		return fmt.Errorf("%s is not the ARN of a %.20q", e.ARN, e.Kind)
+	case !utf8.ValidString(e.Digest) || !utf8.ValidString(strings.Join(e.Selectors, "")):
+		return fmt.Errorf("a digest of %s is not UTF-8", e.ARN)
+	}
+	return nil
+}
+
+// plain strips what does not survive a record: the zone and the monotonic
+// clock.
+func plain(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Round(0)
+}

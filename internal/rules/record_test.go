@@ -1,0 +1,228 @@
+package rules_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+func sampleRecord() rules.Record {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	return rules.Record{
+		Entries: []rules.Owned{
+			{
+				Kind: rules.Role, ARN: "arn:aws:iam::123456789012:role/a/X",
+				Digest: rules.ContentDigest("x", nil), Selectors: []string{"0123456789abcdef"},
+			},
+			{
+				Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/b",
+				Digest: rules.ContentDigest("b", []string{"g"}), HeldSince: at,
+			},
+			{
+				Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/b",
+				Digest: rules.ContentDigest("b2", []string{"g"}),
+			},
+		},
+		Originals: map[string]rules.Original{"mapUsers": {}, "mapRoles": {Present: true, Value: "# none\r\n[]"}},
+		Rules:     map[string]string{"mapUsers": "- arnRegex: ^…$\n"},
+		Removals:  []rules.Removal{{Kind: rules.User, AccountID: "123456789012", At: at, Count: 3}},
+	}
+}
+
+// byContent sorts as Encode does, so that records compare as sets.
+func byContent(r rules.Record) rules.Record {
+	slices.SortFunc(r.Entries, func(a, b rules.Owned) int {
+		return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	})
+	return r
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	t.Parallel()
+	berlin := time.FixedZone("CET", 3600)
+	tests := map[string]rules.Record{
+		"nothing yet": {},
+		"accepted rules without a key are not the same as none accepted": {Rules: map[string]string{}},
+		"everything": sampleRecord(),
+		"times lose only their zone": {Removals: []rules.Removal{
+			{Kind: rules.Role, AccountID: "1", At: time.Date(2026, 3, 1, 12, 0, 0, 1, berlin), Count: 1},
+		}},
+	}
+	for reason, r := range tests {
+		b, err := r.Encode()
+		if err != nil {
+			t.Errorf("%s: %v", reason, err)
+			continue
+		}
+		got, err := rules.DecodeRecord(b)
+		if err != nil {
+			t.Errorf("%s: %v", reason, err)
+			continue
+		}
+		sameInstant := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
+		if diff := cmp.Diff(byContent(r), byContent(got), sameInstant); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", reason, diff)
+		}
+	}
+}
+
+func TestRecordEncodingIsDeterministic(t *testing.T) {
+	t.Parallel()
+	r := sampleRecord()
+	want, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(r.Entries)
+	before := slices.Clone(r.Entries)
+	got, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Error("the same record in another order gives other bytes")
+	}
+	if diff := cmp.Diff(before, r.Entries); diff != "" {
+		t.Errorf("encoding reordered the caller's entries:\n%s", diff)
+	}
+}
+
+func TestRecordOfAFullAccountFits(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	r := rules.Record{Rules: map[string]string{"mapUsers": strings.Repeat("- arnRegex: ^arn:aws:iam::1:user/a$\n  username: a\n", 500)}}
+	for i := range 7000 {
+		r.Entries = append(r.Entries, rules.Owned{
+			Kind: rules.User,
+			ARN: fmt.Sprintf("arn:aws:iam::123456789012:user/vault/team-%d/vault-token-terraform-%d-%x",
+				i%40, 1700000000+i, rnd.Uint64()),
+			Digest:    rules.ContentDigest(fmt.Sprint("user", i), []string{"developers"}),
+			Selectors: []string{fmt.Sprintf("%016x", i%100)},
+		})
+	}
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("7,000 entries take %d KiB", len(b)>>10)
+	if len(b) > 600<<10 {
+		t.Errorf("7,000 entries take %d KiB; binaryData holds 900 KiB with its base64 aside", len(b)>>10)
+	}
+}
+
+func TestRecordRefusesWhatItCouldNotGiveBack(t *testing.T) {
+	t.Parallel()
+	owned := rules.Owned{Kind: rules.User, ARN: "arn:aws:iam::1:user/b", Digest: rules.ContentDigest("b", nil)}
+	role := owned
+	role.Kind = rules.Role
+	unknown := owned
+	unknown.Kind = "group"
+	noARN := owned
+	noARN.ARN = "b"
+	tests := map[string]rules.Record{
+		"an entry of the other kind":    {Entries: []rules.Owned{role}},
+		"an entry of no kind":           {Entries: []rules.Owned{unknown}},
+		"an entry without an ARN":       {Entries: []rules.Owned{noARN}},
+		"an original that is not UTF-8": {Originals: map[string]rules.Original{"mapUsers": {Present: true, Value: "\xff"}}},
+		"rules that are not UTF-8":      {Rules: map[string]string{"mapUsers": "\xff"}},
+		"a removal of nothing":          {Removals: []rules.Removal{{Kind: rules.User, Count: -1}}},
+	}
+	for reason, r := range tests {
+		if _, err := r.Encode(); err == nil {
+			t.Errorf("Encode accepted %s", reason)
+		}
+	}
+}
+
+func TestDecodeRecordRefuses(t *testing.T) {
+	t.Parallel()
+	good, err := sampleRecord().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)/2] ^= 1
+	entry := `{"version":1,"rules":null,"entries":[{"kind":"user","arn":"%s","digest":"` + strings.Repeat("0", 32) + `"}]}`
+	tests := map[string]struct {
+		reason string
+		in     []byte
+	}{
+		"empty":     {"a record that was emptied is not an empty record", nil},
+		"text":      {"not compressed", []byte(`{"version":1}`)},
+		"truncated": {"half a record", good[:len(good)-9]},
+		"flipped":   {"one bit", flipped},
+		"followed":  {"something behind it", append(bytes.Clone(good), 'x')},
+		"twice":     {"two records", append(bytes.Clone(good), good...)},
+		"newer":     {"a newer version", compress(t, `{"version":2,"entries":[],"rules":null,"more":1}`)},
+		"older":     {"no version", compress(t, `{"entries":[],"rules":null}`)},
+		"unknown":   {"a field of nobody", compress(t, `{"version":1,"entries":[],"rules":null,"more":1}`)},
+		"two":       {"two JSON values", compress(t, `{"version":1,"entries":[],"rules":null}{}`)},
+		"list":      {"not an object", compress(t, `[]`)},
+		"bad ARN":   {"an ARN that is none", compress(t, fmt.Sprintf(entry, "b"))},
+		"role":      {"a role among users", compress(t, fmt.Sprintf(entry, "arn:aws:iam::1:role/b"))},
+		"bomb":      {"64 MiB of spaces in 64 KiB", compress(t, `{"version":1}`+strings.Repeat(" ", 64<<20))},
+	}
+	for name, tc := range tests {
+		got, err := rules.DecodeRecord(tc.in)
+		if !errors.Is(err, rules.ErrRecord) {
+			t.Errorf("%s: error %v, want ErrRecord: %s", name, err, tc.reason)
+		}
+		if diff := cmp.Diff(rules.Record{}, got); diff != "" {
+			t.Errorf("%s: part of a record beside the error:\n%s", name, diff)
+		}
+	}
+	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(entry, "arn:aws:iam::1:user/b"))); err != nil {
+		t.Errorf("the rows above differ from a good one in more than their reason: %v", err)
+	}
+}
+
+func compress(t testing.TB, s string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func FuzzDecodeRecord(f *testing.F) {
+	b, err := sampleRecord().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(b[:20])
+	f.Add(compress(f, `{"version":1,"entries":[],"rules":{}}`))
+	f.Add(compress(f, `{"version":1,"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","heldSince":"2026-03-01T12:00:00+01:00"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := rules.DecodeRecord(b)
+		if err != nil {
+			return
+		}
+		again, err := r.Encode()
+		if err != nil {
+			t.Fatalf("a record that was read cannot be written: %v", err)
+		}
+		back, err := rules.DecodeRecord(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(byContent(r), byContent(back)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
