@@ -54,6 +54,10 @@ type Owned struct {
 	Selectors []string
 	// HeldSince is when its removal was first held back; zero: it is not held.
 	HeldSince time.Time
+	// Forget is set once the entry is out of the document: until then it still
+	// counts as ours, should somebody write back what they had read before.
+	// Zero: it stands.
+	Forget time.Time
 }
 
 // Original is a value of aws-auth from before our first entry.
@@ -87,6 +91,7 @@ type ownedJSON struct {
 	Digest    string    `json:"digest"`
 	Selectors []string  `json:"selectors,omitempty"`
 	HeldSince time.Time `json:"heldSince,omitzero"`
+	Forget    time.Time `json:"forget,omitzero"`
 }
 
 type originalJSON struct {
@@ -178,7 +183,7 @@ func (r Record) wire() recordJSON {
 	w := recordJSON{Version: recordVersion, Rules: r.Rules, Entries: make([]ownedJSON, 0, len(r.Entries))}
 	for _, e := range r.Entries {
 		j := ownedJSON(e)
-		j.HeldSince = plain(e.HeldSince)
+		j.HeldSince, j.Forget = plain(e.HeldSince), plain(e.Forget)
 		w.Entries = append(w.Entries, j)
 	}
 	for k, o := range r.Originals {
@@ -194,7 +199,7 @@ func (r Record) wire() recordJSON {
 	}
 	slices.SortFunc(w.Entries, func(a, b ownedJSON) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Digest, b.Digest),
-			slices.Compare(a.Selectors, b.Selectors), a.HeldSince.Compare(b.HeldSince))
+			slices.Compare(a.Selectors, b.Selectors), a.HeldSince.Compare(b.HeldSince), a.Forget.Compare(b.Forget))
 	})
 	slices.SortFunc(w.Removals, func(a, b removalJSON) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.AccountID, b.AccountID),
@@ -206,7 +211,7 @@ func (r Record) wire() recordJSON {
 func (w recordJSON) record() Record {
 	r := Record{Rules: w.Rules}
 	for _, e := range w.Entries {
-		e.HeldSince = plain(e.HeldSince)
+		e.HeldSince, e.Forget = plain(e.HeldSince), plain(e.Forget)
 		r.Entries = append(r.Entries, Owned(e))
 	}
 	for k, o := range w.Originals {
