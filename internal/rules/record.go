@@ -20,7 +20,7 @@ const (
 	recordVersion = 1
 	// maxRecord bounds the decompressed record. 7,000 entries with their rules
 	// take about 2 MiB.
-	maxRecord = 32 << 20
+	maxRecord = 16 << 20
 )
 
 // ErrRecord is what every error of DecodeRecord wraps.

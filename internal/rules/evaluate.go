@@ -1,0 +1,242 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"math/bits"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+)
+
+// Evaluation is what rules make of the principals that exist.
+type Evaluation struct {
+	// Grants are sorted: users, then roles, each by rule and then by entry
+	// ARN. No two have entry ARNs that are the same without case.
+	Grants []Grant
+	// Rules has every rule: those for users, then those for roles.
+	Rules []RuleCount
+	// LeftOut are principals that a rule selects and that get nothing from it.
+	LeftOut []LeftOut
+}
+
+// RuleCount is how many principals a rule selects.
+type RuleCount struct {
+	Kind Kind
+	// Rule is the 0-based index within the kind.
+	Rule    int
+	Matched int
+	// Frozen: it matches more than its maxMatches, so it grants only where it
+	// has granted before.
+	Frozen bool
+}
+
+// LeftOut is a principal that a rule selects and that gets nothing from it,
+// because of its own name, path or ARN.
+type LeftOut struct {
+	Kind Kind
+	ARN  string
+	// Rule is the 0-based index, within the kind, of the rule.
+	Rule   int
+	Reason string
+}
+
+// GrantedBefore tells whether the rule with this SelectorDigest has granted to
+// this principal before. The ARN is the principal's with its path, folded as
+// arn.Fold does.
+type GrantedBefore func(k Kind, foldedPrincipalARN, selectorDigest string) bool
+
+// Evaluate finds out who gets what. Every rule that selects a principal adds
+// its groups; the first one names the user. Principals may come in any order.
+// granted is asked about frozen rules only; nil says no.
+func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
+	if granted == nil {
+		granted = func(Kind, string, string) bool { return false }
+	}
+	var out Evaluation
+	for _, k := range Kinds() {
+		e := evaluation{kind: k, rules: s.of(k), granted: granted}
+		if len(e.rules) == 0 {
+			continue
+		}
+		e.subjects = subjectsOf(k, ps)
+		e.match()
+		e.grant()
+		out.Grants = append(out.Grants, e.sorted()...)
+		out.Rules = append(out.Rules, e.counts...)
+		out.LeftOut = append(out.LeftOut, e.leftOut...)
+	}
+	return out
+}
+
+// evaluation is the work on one kind.
+type evaluation struct {
+	kind     Kind
+	rules    []rule
+	granted  GrantedBefore
+	subjects []subject // by ARN
+	// matched has a row of bits for each subject, a bit for each rule.
+	matched []uint64
+	counts  []RuleCount
+
+	grants  []Grant
+	leftOut []LeftOut
+	// pool is what grants' lists are cut from.
+	pool []string
+}
+
+// subjectsOf gives the principals of a kind by ARN, each once.
+func subjectsOf(k Kind, ps []Principal) []subject {
+	out := make([]subject, 0, len(ps))
+	for i := range ps {
+		if ps[i].Kind == k {
+			out = append(out, newSubject(&ps[i]))
+		}
+	}
+	slices.SortFunc(out, func(a, b subject) int {
+		return cmp.Or(strings.Compare(a.ARN, b.ARN), strings.Compare(a.ID, b.ID))
+	})
+	return slices.CompactFunc(out, func(a, b subject) bool { return a.ARN == b.ARN })
+}
+
+func (e *evaluation) words() int { return (len(e.rules) + 63) / 64 }
+
+// match fills matched and counts. A rule looks only at the subjects whose ARN
+// begins as its pattern does: as they are sorted, those stand together.
+func (e *evaluation) match() {
+	words := e.words()
+	e.matched = make([]uint64, len(e.subjects)*words)
+	e.counts = make([]RuleCount, len(e.rules))
+	for i := range e.rules {
+		r := &e.rules[i]
+		n := 0
+		from, to := 0, len(e.subjects)
+		if r.pattern != nil {
+			from, to = e.beginning(r.pattern.literal)
+		}
+		for j := from; j < to; j++ {
+			if r.selects(e.subjects[j]) && (r.pattern == nil || r.pattern.matchRest(e.subjects[j].ARN)) {
+				e.matched[j*words+i/64] |= 1 << (i % 64)
+				n++
+			}
+		}
+		e.counts[i] = RuleCount{Kind: e.kind, Rule: i, Matched: n, Frozen: r.maxMatches > 0 && n > r.maxMatches}
+	}
+}
+
+// beginning is the range of the subjects whose ARN begins with a prefix.
+func (e *evaluation) beginning(prefix string) (from, to int) {
+	from = sort.Search(len(e.subjects), func(i int) bool { return e.subjects[i].ARN >= prefix })
+	to = from + sort.Search(len(e.subjects)-from, func(i int) bool {
+		return !strings.HasPrefix(e.subjects[from+i].ARN, prefix)
+	})
+	return from, to
+}
+
+// grant turns matches into grants.
+func (e *evaluation) grant() {
+	words := e.words()
+	var list []int
+	for i, s := range e.subjects {
+		list = list[:0]
+		for w, word := range e.matched[i*words : (i+1)*words] {
+			for ; word != 0; word &= word - 1 {
+				if n := w*64 + bits.TrailingZeros64(word); e.grantsTo(n, s) {
+					list = append(list, n)
+				}
+			}
+		}
+		if len(list) > 0 {
+			e.grantTo(s, list)
+		}
+	}
+}
+
+// grantsTo tells whether a rule that selects a subject also grants to it.
+func (e *evaluation) grantsTo(rule int, s subject) bool {
+	r := &e.rules[rule]
+	if e.counts[rule].Frozen && !e.granted(e.kind, arn.Fold(s.ARN), r.digest[0]) {
+		return false
+	}
+	if r.pattern != nil && r.pattern.imitates(s.ARN) {
+		e.leaveOut(s, rule, `its path has a ":" that the rule's pattern takes for one between the parts of an ARN; `+
+			"let the pattern begin with the account")
+		return false
+	}
+	return true
+}
+
+func (e *evaluation) leaveOut(s subject, rule int, reason string) {
+	e.leftOut = append(e.leftOut, LeftOut{Kind: e.kind, ARN: s.ARN, Rule: rule, Reason: reason})
+}
+
+// grantTo gives a subject what the rules of a list, which is not empty, give.
+func (e *evaluation) grantTo(s subject, list []int) {
+	first := &e.rules[list[0]]
+	a, err := arn.Parse(s.ARN)
+	if err == nil && a.Type != string(e.kind) {
+		err = fmt.Errorf("%w: it is not a %s's", arn.ErrInvalid, e.kind)
+	}
+	if err != nil {
+		e.leaveOut(s, list[0], err.Error())
+		return
+	}
+	username, reason := first.username.expand(s.Principal, a, first.pattern.regexp())
+	if reason != "" {
+		e.leaveOut(s, list[0], reason)
+		return
+	}
+	entry := s.ARN
+	if e.kind == Role && a.Path != "/" {
+		entry = a.WithoutPath().String()
+	}
+	e.grants = append(e.grants, Grant{
+		Kind: e.kind, PrincipalARN: s.ARN, EntryARN: entry, Username: username, Rule: list[0],
+		Groups:    e.union(list, func(r *rule) []string { return r.groups }),
+		Selectors: e.union(list, func(r *rule) []string { return r.digest }),
+	})
+}
+
+// union puts lists of several rules together, each text once, in rule order.
+func (e *evaluation) union(list []int, of func(*rule) []string) []string {
+	if len(list) == 1 {
+		return of(&e.rules[list[0]])
+	}
+	start := len(e.pool)
+	for _, i := range list {
+		for _, s := range of(&e.rules[i]) {
+			if !slices.Contains(e.pool[start:], s) {
+				e.pool = append(e.pool, s)
+			}
+		}
+	}
+	return slices.Clip(e.pool[start:])
+}
+
+// sorted gives the grants in order, one for each entry. Of several principals
+// that would share an entry, the one with the first ARN gets it.
+func (e *evaluation) sorted() []Grant {
+	seen := make(map[string]string, len(e.grants))
+	kept := e.grants[:0]
+	for _, g := range e.grants {
+		folded := arn.Fold(g.EntryARN)
+		if other, taken := seen[folded]; taken {
+			e.leftOut = append(e.leftOut, LeftOut{
+				Kind: e.kind, ARN: g.PrincipalARN, Rule: g.Rule,
+				Reason: "its entry would be the same as that of " + other,
+			})
+			continue
+		}
+		seen[folded] = g.PrincipalARN
+		kept = append(kept, g)
+	}
+	slices.SortFunc(kept, func(a, b Grant) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), strings.Compare(a.EntryARN, b.EntryARN))
+	})
+	slices.SortFunc(e.leftOut, func(a, b LeftOut) int {
+		return cmp.Or(strings.Compare(a.ARN, b.ARN), cmp.Compare(a.Rule, b.Rule))
+	})
+	return kept
+}
