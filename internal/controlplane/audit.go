@@ -1,7 +1,6 @@
 package controlplane
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -107,30 +106,38 @@ func readAudit(path, marker string) (writes []Write, found bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event struct {
-			Verb           string
-			User           struct{ Username string }
-			ObjectRef      struct{ Resource, Subresource, Namespace, Name string }
-			ResponseStatus struct{ Code int }
+	for line := range bytes.Lines(text) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // still being written
 		}
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			return nil, false, nil // a line that is still being written
-		}
-		ref := event.ObjectRef
-		if ref.Name == marker {
+		w, err := parseWrite(line)
+		switch {
+		case err != nil:
+			return nil, false, fmt.Errorf("audit log: %w", err)
+		case w.Name == marker:
 			return writes, true, nil
+		case !strings.HasPrefix(w.Name, markerPrefix):
+			writes = append(writes, w)
 		}
-		if strings.HasPrefix(ref.Name, markerPrefix) {
-			continue
-		}
-		writes = append(writes, Write{
-			User: event.User.Username, Verb: event.Verb,
-			Resource: ref.Resource, Subresource: ref.Subresource,
-			Namespace: ref.Namespace, Name: ref.Name, Code: event.ResponseStatus.Code,
-		})
 	}
-	return nil, false, lines.Err()
+	return nil, false, nil
+}
+
+// parseWrite reads one line of the log: an Event of audit.k8s.io/v1.
+func parseWrite(line []byte) (Write, error) {
+	var event struct {
+		Verb           string
+		User           struct{ Username string }
+		ObjectRef      struct{ Resource, Subresource, Namespace, Name string }
+		ResponseStatus struct{ Code int }
+	}
+	if err := json.Unmarshal(line, &event); err != nil {
+		return Write{}, err
+	}
+	ref := event.ObjectRef
+	return Write{
+		User: event.User.Username, Verb: event.Verb,
+		Resource: ref.Resource, Subresource: ref.Subresource,
+		Namespace: ref.Namespace, Name: ref.Name, Code: event.ResponseStatus.Code,
+	}, nil
 }

@@ -88,7 +88,7 @@ func (c *ControlPlane) openLog(name string) (io.Writer, error) {
 func (c *ControlPlane) writeWrapper(assets, name string) error {
 	script := fmt.Sprintf("#!/bin/sh\necho $$ >%s\nexec %s \"$@\"\n",
 		shellQuote(c.path(name+".pid")), shellQuote(filepath.Join(assets, name)))
-	return os.WriteFile(c.path("bin", name), []byte(script), 0o700)
+	return os.WriteFile(c.path("bin", name), []byte(script), 0o700) //nolint:gosec // a script is there to be executed
 }
 
 func shellQuote(s string) string {
@@ -158,6 +158,7 @@ func startGuard(dir string, remove bool) (*guard, error) {
 	if remove {
 		what = "remove"
 	}
+	//nolint:gosec,noctx // the folder is data to the script; the guard must outlive every context
 	cmd := exec.Command("/bin/sh", "-c", guardScript, "controlplane-guard", dir, what)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
 	pipe, err := cmd.StdinPipe()

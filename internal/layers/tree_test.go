@@ -1,0 +1,99 @@
+package layers_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/layers"
+)
+
+const module = "github.com/aws-auth-refresher/aws-auth-refresher"
+
+// tree is the table of this module's packages.
+var tree = layers.Table{
+	Rows: [][]string{
+		0: {
+			"internal/layers",
+		},
+		1: {},
+		2: {},
+		3: {},
+		4: {},
+		5: {},
+		6: {
+			".",
+		},
+	},
+	Fakes: []string{
+		"internal/controlplane",
+	},
+	FakeUsers: []string{
+		"internal/demo",
+	},
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	packages, err := listPackages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range tree.Check(packages) {
+		t.Error(problem)
+	}
+}
+
+// listPackages asks the go command for the packages of this module.
+func listPackages(ctx context.Context) ([]layers.Package, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...")
+	cmd.Dir = "../.."
+	output, err := cmd.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			err = errors.New(string(exit.Stderr))
+		}
+		return nil, err
+	}
+	var packages []layers.Package
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var p struct {
+			ImportPath                         string
+			Imports, TestImports, XTestImports []string
+		}
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		packages = append(packages, layers.Package{
+			Path:        inside(p.ImportPath),
+			Imports:     ours(p.Imports),
+			TestImports: ours(slices.Concat(p.TestImports, p.XTestImports)),
+		})
+	}
+}
+
+// ours returns the paths inside the module of those imports that lie in it.
+func ours(imports []string) []string {
+	var out []string
+	for _, path := range imports {
+		if path == module || strings.HasPrefix(path, module+"/") {
+			out = append(out, inside(path))
+		}
+	}
+	return out
+}
+
+func inside(path string) string {
+	if path == module {
+		return "."
+	}
+	return strings.TrimPrefix(path, module+"/")
+}
