@@ -43,8 +43,8 @@ func newPattern(kind Kind, text string, unanchored bool) (p *pattern, reason str
 	}
 	p, err = compilePattern(text, tree, unanchored)
 	switch {
-	case err != nil:
-		return nil, fmt.Sprintf("is not a regular expression: %v", err)
+	case err != nil: // it parsed alone, so it is what stands around it now that does not
+		return nil, `leaves \Q open; close it with \E`
 	case matchesEverything(kind, p.re):
 		return nil, fmt.Sprintf("matches every %s of every account; name what is meant, as in %s", kind, example(kind))
 	case !unanchored && (!begins(tree) || !ends(tree)):
