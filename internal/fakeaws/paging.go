@@ -1,0 +1,83 @@
+package fakeaws
+
+import (
+	"encoding/base64"
+	"sort"
+	"strings"
+)
+
+const (
+	defaultPage = 100
+	maxPage     = 1000
+	markerMark  = "v1:"
+)
+
+// page is how every listing ends.
+type page struct {
+	IsTruncated bool
+	Marker      string `xml:",omitempty"`
+}
+
+// list is a list as the query protocol writes it, present even if empty.
+type list[T any] struct {
+	Members []T `xml:"member"`
+}
+
+// paginate cuts out the page that MaxItems and Marker ask for. The items are
+// sorted by key, which is unique; the marker is the last key given, so a
+// listing goes on correctly when items come and go between its pages.
+func paginate[T any](c *call, items []T, key func(T) string) ([]T, page, error) {
+	size, err := c.params.integer("MaxItems", defaultPage, 1, maxPage)
+	if err != nil {
+		return nil, page{}, err
+	}
+	marker := c.params.get("Marker")
+	last, err := decodeMarker(marker)
+	if err != nil {
+		return nil, page{}, err
+	}
+	if c.effect == EmptyListing {
+		return nil, page{}, nil
+	}
+	next := sort.Search(len(items), func(i int) bool { return key(items[i]) > last })
+	items = items[next:]
+	var p page
+	if len(items) > size {
+		items = items[:size]
+		p.IsTruncated = true
+	}
+	if n := len(items); n > 0 && (p.IsTruncated || c.effect == RepeatedMarker) {
+		p.Marker = encodeMarker(key(items[n-1]))
+	}
+	return items, c.effect.distort(p, marker), nil
+}
+
+// distort applies the effects that concern markers.
+func (e Effect) distort(p page, asked string) page {
+	switch e {
+	case TruncatedWithoutMarker:
+		return page{IsTruncated: true}
+	case RepeatedMarker:
+		p.IsTruncated = true
+		if asked != "" {
+			p.Marker = asked
+		}
+	}
+	return p
+}
+
+func encodeMarker(key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(markerMark + key))
+}
+
+func decodeMarker(marker string) (string, error) {
+	if marker == "" {
+		return "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(marker)
+	key, ok := strings.CutPrefix(string(b), markerMark)
+	if err != nil || !ok || key == "" {
+		return "", errValidation("Invalid Marker.")
+	}
+	return key, nil
+}
