@@ -9,7 +9,6 @@ import (
 const (
 	maxAccessKeys      = 2
 	maxGroupsOfUser    = 10
-	maxPoliciesOfUser  = 10 // managed ones
 	defaultSessionTime = time.Hour
 	maxSessionTime     = 12 * time.Hour
 )
@@ -29,20 +28,21 @@ type account struct {
 
 type user struct {
 	entity
+	policies
 	boundary string // policy ARN
 	tags     []tag
 	keys     []accessKey
-	inline   []inlinePolicy // by name
-	attached []string       // policy ARNs, sorted
 }
 
 type group struct {
 	entity
+	policies
 	members []*user // by key
 }
 
 type role struct {
 	entity
+	policies
 	description    string
 	boundary       string
 	tags           []tag
@@ -57,8 +57,6 @@ type accessKey struct {
 	id, status string
 	created    time.Time
 }
-
-type inlinePolicy struct{ name, document string }
 
 func newAccount(id string, now time.Time, ids idSource, ring *keyring) *account {
 	return &account{
@@ -110,12 +108,11 @@ func (a *account) deleteUser(now time.Time, name string) error {
 		return err
 	case len(a.groupsOf(u)) > 0:
 		return errDeleteConflict("remove users from group")
-	case len(u.inline) > 0:
-		return errDeleteConflict("delete policies")
-	case len(u.attached) > 0:
-		return errDeleteConflict("detach all policies")
 	case len(u.keys) > 0:
 		return errDeleteConflict("delete access keys")
+	}
+	if err := u.policies.mustBeNone(); err != nil {
+		return err
 	}
 	a.users.remove(u, now, a.lag)
 	return nil
@@ -161,6 +158,17 @@ func (a *account) createGroup(now time.Time, e entity) (*group, error) {
 	return g, nil
 }
 
+func (a *account) deleteGroup(now time.Time, g *group) error {
+	if len(g.members) > 0 {
+		return errDeleteConflict("remove users from group")
+	}
+	if err := g.policies.mustBeNone(); err != nil {
+		return err
+	}
+	a.groups.remove(g, now, a.lag)
+	return nil
+}
+
 func (a *account) groupsOf(u *user) []*group {
 	var of []*group
 	for _, g := range a.groups.all {
@@ -203,6 +211,9 @@ func (a *account) createRole(now time.Time, r role) (*role, error) {
 func (a *account) deleteRole(now time.Time, name string) error {
 	r, err := a.role(name)
 	if err != nil {
+		return err
+	}
+	if err := r.policies.mustBeNone(); err != nil {
 		return err
 	}
 	a.roles.remove(r, now, a.lag)

@@ -50,7 +50,7 @@ func (s *Server) DeleteUser(name string) error {
 	for _, g := range a.groupsOf(u) {
 		g.remove(u)
 	}
-	u.inline, u.attached = nil, nil
+	u.policies = policies{}
 	return a.deleteUser(s.now().UTC(), name)
 }
 

@@ -1,49 +1,76 @@
 package fakeaws
 
+import "maps"
+
 const iamNamespace = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 func iamService(s *Server) *queryService {
-	return &queryService{
-		server:    s,
-		version:   "2010-05-08",
-		namespace: iamNamespace,
-		actions: map[string]action{
-			"CreateUser":                    createUser,
-			"GetUser":                       getUser,
-			"DeleteUser":                    deleteUser,
-			"ListUsers":                     listUsers,
-			"TagUser":                       tagUser,
-			"UntagUser":                     untagUser,
-			"ListUserTags":                  listUserTags,
-			"PutUserPermissionsBoundary":    putUserBoundary,
-			"DeleteUserPermissionsBoundary": deleteUserBoundary,
+	actions := userActions()
+	maps.Copy(actions, groupActions())
+	maps.Copy(actions, roleActions())
+	actions["GetAccountAuthorizationDetails"] = getAccountAuthorizationDetails
+	return &queryService{server: s, version: "2010-05-08", namespace: iamNamespace, actions: actions}
+}
 
-			"CreateAccessKey": createAccessKey,
-			"ListAccessKeys":  listAccessKeys,
-			"DeleteAccessKey": deleteAccessKey,
+func userActions() map[string]action {
+	return map[string]action{
+		"CreateUser":                    createUser,
+		"GetUser":                       getUser,
+		"DeleteUser":                    deleteUser,
+		"ListUsers":                     listUsers,
+		"TagUser":                       tagUser,
+		"UntagUser":                     untagUser,
+		"ListUserTags":                  listUserTags,
+		"PutUserPermissionsBoundary":    putUserBoundary,
+		"DeleteUserPermissionsBoundary": deleteUserBoundary,
 
-			"AttachUserPolicy":         attachUserPolicy,
-			"DetachUserPolicy":         detachUserPolicy,
-			"ListAttachedUserPolicies": listAttachedUserPolicies,
-			"PutUserPolicy":            putUserPolicy,
-			"GetUserPolicy":            getUserPolicy,
-			"DeleteUserPolicy":         deleteUserPolicy,
-			"ListUserPolicies":         listUserPolicies,
+		"CreateAccessKey": createAccessKey,
+		"ListAccessKeys":  listAccessKeys,
+		"DeleteAccessKey": deleteAccessKey,
 
-			"CreateGroup":         createGroup,
-			"GetGroup":            getGroup,
-			"DeleteGroup":         deleteGroup,
-			"ListGroups":          listGroups,
-			"AddUserToGroup":      addUserToGroup,
-			"RemoveUserFromGroup": removeUserFromGroup,
-			"ListGroupsForUser":   listGroupsForUser,
+		"AttachUserPolicy":         onUser(attachPolicy),
+		"DetachUserPolicy":         onUser(detachPolicy),
+		"ListAttachedUserPolicies": onUser(listAttachedPolicies),
+		"PutUserPolicy":            onUser(putPolicy),
+		"GetUserPolicy":            onUser(getPolicy),
+		"DeleteUserPolicy":         onUser(deletePolicy),
+		"ListUserPolicies":         onUser(listPolicies),
+	}
+}
 
-			"CreateRole": createRole,
-			"GetRole":    getRole,
-			"DeleteRole": deleteRole,
-			"ListRoles":  listRoles,
+func groupActions() map[string]action {
+	return map[string]action{
+		"CreateGroup":         createGroup,
+		"GetGroup":            getGroup,
+		"DeleteGroup":         deleteGroup,
+		"ListGroups":          listGroups,
+		"AddUserToGroup":      addUserToGroup,
+		"RemoveUserFromGroup": removeUserFromGroup,
+		"ListGroupsForUser":   listGroupsForUser,
 
-			"GetAccountAuthorizationDetails": getAccountAuthorizationDetails,
-		},
+		"AttachGroupPolicy":         onGroup(attachPolicy),
+		"DetachGroupPolicy":         onGroup(detachPolicy),
+		"ListAttachedGroupPolicies": onGroup(listAttachedPolicies),
+		"PutGroupPolicy":            onGroup(putPolicy),
+		"GetGroupPolicy":            onGroup(getPolicy),
+		"DeleteGroupPolicy":         onGroup(deletePolicy),
+		"ListGroupPolicies":         onGroup(listPolicies),
+	}
+}
+
+func roleActions() map[string]action {
+	return map[string]action{
+		"CreateRole": createRole,
+		"GetRole":    getRole,
+		"DeleteRole": deleteRole,
+		"ListRoles":  listRoles,
+
+		"AttachRolePolicy":         onRole(attachPolicy),
+		"DetachRolePolicy":         onRole(detachPolicy),
+		"ListAttachedRolePolicies": onRole(listAttachedPolicies),
+		"PutRolePolicy":            onRole(putPolicy),
+		"GetRolePolicy":            onRole(getPolicy),
+		"DeleteRolePolicy":         onRole(deletePolicy),
+		"ListRolePolicies":         onRole(listPolicies),
 	}
 }

@@ -156,7 +156,7 @@ func (c *call) userDetail(u *user, groups []string) xmlUserDetail {
 }
 
 func (c *call) groupDetail(g *group) xmlGroupDetail {
-	return xmlGroupDetail{c.groupXML(g), &list[xmlPolicy]{}, &list[xmlAttachedPolicy]{}}
+	return xmlGroupDetail{c.groupXML(g), listOf(g.inline, inlineXML), listOf(g.attached, attachedXML)}
 }
 
 func (c *call) roleDetail(r *role) xmlRoleDetail {
@@ -164,8 +164,8 @@ func (c *call) roleDetail(r *role) xmlRoleDetail {
 		Path: r.path, RoleName: r.name, RoleID: r.id, ARN: r.arn(c.accountID), CreateDate: xmlTime(r.created),
 		AssumeRolePolicyDocument: escapeDocument(r.trust),
 		InstanceProfileList:      &list[string]{},
-		RolePolicyList:           &list[xmlPolicy]{},
-		AttachedManagedPolicies:  &list[xmlAttachedPolicy]{},
+		RolePolicyList:           listOf(r.inline, inlineXML),
+		AttachedManagedPolicies:  listOf(r.attached, attachedXML),
 		PermissionsBoundary:      boundaryXML(r.boundary),
 		Tags:                     tagsXML(r.tags),
 	}

@@ -50,11 +50,7 @@ func deleteGroup(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(g.members) > 0 {
-		return nil, errDeleteConflict("remove users from group")
-	}
-	c.account.groups.remove(g, c.now, c.account.lag)
-	return nil, nil
+	return nil, c.account.deleteGroup(c.now, g)
 }
 
 type listGroupsResult struct {

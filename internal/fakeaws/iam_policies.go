@@ -6,92 +6,143 @@ import (
 	"strings"
 )
 
+const (
+	maxAttached     = 10 // managed policies of one user, group or role
+	maxPolicyName   = 128
+	pathOfAWSPolicy = "arn:aws:iam::aws:policy/"
+)
+
+// policies are what hangs on a user, group or role.
+type policies struct {
+	inline   []inlinePolicy // by name
+	attached []string       // ARNs, sorted
+}
+
+type inlinePolicy struct{ name, document string }
+
+// mustBeNone refuses the deletion of what still has policies.
+func (p policies) mustBeNone() error {
+	switch {
+	case len(p.inline) > 0:
+		return errDeleteConflict("delete policies")
+	case len(p.attached) > 0:
+		return errDeleteConflict("detach all policies")
+	}
+	return nil
+}
+
+// policyAction is an action that exists for users, groups and roles alike.
+type policyAction func(c *call, of *entity, p *policies) (any, error)
+
+func onUser(do policyAction) action {
+	return func(c *call) (any, error) {
+		u, err := c.namedUser()
+		if err != nil {
+			return nil, err
+		}
+		return do(c, &u.entity, &u.policies)
+	}
+}
+
+func onGroup(do policyAction) action {
+	return func(c *call) (any, error) {
+		g, err := c.namedGroup()
+		if err != nil {
+			return nil, err
+		}
+		return do(c, &g.entity, &g.policies)
+	}
+}
+
+func onRole(do policyAction) action {
+	return func(c *call) (any, error) {
+		r, err := c.namedRole()
+		if err != nil {
+			return nil, err
+		}
+		return do(c, &r.entity, &r.policies)
+	}
+}
+
 // policyARN reads the ARN of a managed policy, of AWS or of the own account.
 func (c *call) policyARN(field string) (string, error) {
 	arn := c.params.get(field)
-	for _, owner := range []string{"aws", c.account.id} {
-		if name, ok := strings.CutPrefix(arn, "arn:aws:iam::"+owner+":policy/"); ok && checkName(field, policyName(name), 128) == nil {
+	for _, prefix := range []string{pathOfAWSPolicy, "arn:aws:iam::" + c.account.id + ":policy/"} {
+		if name, ok := strings.CutPrefix(arn, prefix); ok && checkName(field, afterSlash(name), maxPolicyName) == nil {
 			return arn, nil
 		}
 	}
 	return "", errInvalidInput("ARN " + arn + " is not valid.")
 }
 
-// policyName is what follows the last slash.
-func policyName(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
+func afterSlash(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-func attachUserPolicy(c *call) (any, error) {
-	u, err := c.namedUser()
-	if err != nil {
-		return nil, err
-	}
+func attachPolicy(c *call, _ *entity, p *policies) (any, error) {
 	arn, err := c.policyARN("PolicyArn")
 	if err != nil {
 		return nil, err
 	}
-	i, found := slices.BinarySearch(u.attached, arn)
+	i, found := slices.BinarySearch(p.attached, arn)
 	switch {
 	case found:
 		return nil, nil
-	case len(u.attached) >= maxPoliciesOfUser:
-		return nil, errQuota("PoliciesPerUser", maxPoliciesOfUser)
+	case len(p.attached) >= maxAttached:
+		return nil, errQuota("AttachedPolicies", maxAttached)
 	}
-	u.attached = slices.Insert(u.attached, i, arn)
+	p.attached = slices.Insert(p.attached, i, arn)
 	return nil, nil
 }
 
-func detachUserPolicy(c *call) (any, error) {
-	u, err := c.namedUser()
-	if err != nil {
-		return nil, err
-	}
+func detachPolicy(c *call, _ *entity, p *policies) (any, error) {
 	arn := c.params.get("PolicyArn")
-	i, found := slices.BinarySearch(u.attached, arn)
+	i, found := slices.BinarySearch(p.attached, arn)
 	if !found {
 		return nil, errNoSuchEntity("Policy %s was not found.", arn)
 	}
-	u.attached = slices.Delete(u.attached, i, i+1)
+	p.attached = slices.Delete(p.attached, i, i+1)
 	return nil, nil
 }
 
-type listAttachedUserPoliciesResult struct {
+type listAttachedResult struct {
 	AttachedPolicies *list[xmlAttachedPolicy]
 	page
 }
 
-func listAttachedUserPolicies(c *call) (any, error) {
-	u, err := c.namedUser()
+func listAttachedPolicies(c *call, _ *entity, p *policies) (any, error) {
+	arns, page, err := paginate(c, p.attached, func(arn string) string { return arn })
 	if err != nil {
 		return nil, err
 	}
-	arns, p, err := paginate(c, u.attached, func(arn string) string { return arn })
-	if err != nil {
-		return nil, err
-	}
-	return listAttachedUserPoliciesResult{listOf(arns, attachedXML), p}, nil
+	return listAttachedResult{listOf(arns, attachedXML), page}, nil
 }
 
 func attachedXML(arn string) xmlAttachedPolicy {
-	return xmlAttachedPolicy{PolicyName: policyName(arn), PolicyArn: arn}
+	return xmlAttachedPolicy{PolicyName: afterSlash(arn), PolicyArn: arn}
 }
 
-// inlineNamed tells where in the user's inline policies PolicyName is or belongs.
-func (c *call) inlineNamed() (u *user, i int, found bool, err error) {
-	if u, err = c.namedUser(); err != nil {
-		return nil, 0, false, err
-	}
-	name, err := c.params.name("PolicyName", 128)
+// inlineNamed tells where the inline policy PolicyName is, or belongs.
+func (c *call) inlineNamed(p *policies) (i int, found bool, err error) {
+	name, err := c.params.name("PolicyName", maxPolicyName)
 	if err != nil {
-		return nil, 0, false, err
+		return 0, false, err
 	}
-	i, found = slices.BinarySearchFunc(u.inline, name, func(p inlinePolicy, name string) int {
+	i, found = slices.BinarySearchFunc(p.inline, name, func(p inlinePolicy, name string) int {
 		return strings.Compare(p.name, name)
 	})
-	return u, i, found, nil
+	return i, found, nil
 }
 
-func putUserPolicy(c *call) (any, error) {
-	u, i, found, err := c.inlineNamed()
+// existingInline is inlineNamed for a policy that must be there.
+func (c *call) existingInline(of *entity, p *policies) (int, error) {
+	i, found, err := c.inlineNamed(p)
+	if err == nil && !found {
+		err = errNoSuchEntity("The %s policy with name %s cannot be found.", of.kind, c.params.get("PolicyName"))
+	}
+	return i, err
+}
+
+func putPolicy(c *call, _ *entity, p *policies) (any, error) {
+	i, found, err := c.inlineNamed(p)
 	if err != nil {
 		return nil, err
 	}
@@ -101,62 +152,59 @@ func putUserPolicy(c *call) (any, error) {
 		return nil, errMalformedPolicy("Syntax errors in policy.")
 	}
 	if !found {
-		u.inline = slices.Insert(u.inline, i, inlinePolicy{})
+		p.inline = slices.Insert(p.inline, i, inlinePolicy{})
 	}
-	u.inline[i] = inlinePolicy{name: c.params.get("PolicyName"), document: document}
+	p.inline[i] = inlinePolicy{name: c.params.get("PolicyName"), document: document}
 	return nil, nil
 }
 
-type getUserPolicyResult struct {
-	UserName string
+type getPolicyResult struct {
+	UserName  string `xml:",omitempty"`
+	GroupName string `xml:",omitempty"`
+	RoleName  string `xml:",omitempty"`
 	xmlPolicy
 }
 
-func getUserPolicy(c *call) (any, error) {
-	u, i, found, err := c.inlineNamed()
+func getPolicy(c *call, of *entity, p *policies) (any, error) {
+	i, err := c.existingInline(of, p)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, c.noInline()
+	result := getPolicyResult{xmlPolicy: inlineXML(p.inline[i])}
+	switch of.kind {
+	case "user":
+		result.UserName = of.name
+	case "group":
+		result.GroupName = of.name
+	default:
+		result.RoleName = of.name
 	}
-	return getUserPolicyResult{u.name, inlineXML(u.inline[i])}, nil
-}
-
-func (c *call) noInline() error {
-	return errNoSuchEntity("The user policy with name %s cannot be found.", c.params.get("PolicyName"))
+	return result, nil
 }
 
 func inlineXML(p inlinePolicy) xmlPolicy {
 	return xmlPolicy{PolicyName: p.name, PolicyDocument: escapeDocument(p.document)}
 }
 
-func deleteUserPolicy(c *call) (any, error) {
-	u, i, found, err := c.inlineNamed()
+func deletePolicy(c *call, of *entity, p *policies) (any, error) {
+	i, err := c.existingInline(of, p)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, c.noInline()
-	}
-	u.inline = slices.Delete(u.inline, i, i+1)
+	p.inline = slices.Delete(p.inline, i, i+1)
 	return nil, nil
 }
 
-type listUserPoliciesResult struct {
+type listPoliciesResult struct {
 	PolicyNames *list[string]
 	page
 }
 
-func listUserPolicies(c *call) (any, error) {
-	u, err := c.namedUser()
-	if err != nil {
-		return nil, err
-	}
+func listPolicies(c *call, _ *entity, p *policies) (any, error) {
 	name := func(p inlinePolicy) string { return p.name }
-	policies, p, err := paginate(c, u.inline, name)
+	found, page, err := paginate(c, p.inline, name)
 	if err != nil {
 		return nil, err
 	}
-	return listUserPoliciesResult{listOf(policies, name), p}, nil
+	return listPoliciesResult{listOf(found, name), page}, nil
 }

@@ -37,6 +37,14 @@ func getRole(c *call) (any, error) {
 	return roleResult{c.fullRole(r)}, nil
 }
 
+func (c *call) namedRole() (*role, error) {
+	name, err := c.params.name("RoleName", 64)
+	if err != nil {
+		return nil, err
+	}
+	return c.account.role(name)
+}
+
 func deleteRole(c *call) (any, error) {
 	name, err := c.params.name("RoleName", 64)
 	if err != nil {

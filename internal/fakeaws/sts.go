@@ -90,7 +90,7 @@ func (c *call) trustingRole() (*role, *account, error) {
 		return nil, nil, errValidation("%s is invalid", arn)
 	}
 	if home, ok := c.server.accounts[resource[4]]; ok {
-		r, found := home.roles.find(policyName(arn))
+		r, found := home.roles.find(afterSlash(arn))
 		if found && r.arn(home.id) == arn && r.policy.admits(c.caller, c.params.get("ExternalId")) {
 			return r, home, nil
 		}
