@@ -111,7 +111,7 @@ func (a *account) deleteUser(now time.Time, name string) error {
 	case len(u.keys) > 0:
 		return errDeleteConflict("delete access keys")
 	}
-	if err := u.policies.mustBeNone(); err != nil {
+	if err := u.mustBeNone(); err != nil {
 		return err
 	}
 	a.users.remove(u, now, a.lag)
@@ -162,7 +162,7 @@ func (a *account) deleteGroup(now time.Time, g *group) error {
 	if len(g.members) > 0 {
 		return errDeleteConflict("remove users from group")
 	}
-	if err := g.policies.mustBeNone(); err != nil {
+	if err := g.mustBeNone(); err != nil {
 		return err
 	}
 	a.groups.remove(g, now, a.lag)
@@ -213,7 +213,7 @@ func (a *account) deleteRole(now time.Time, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.policies.mustBeNone(); err != nil {
+	if err := r.mustBeNone(); err != nil {
 		return err
 	}
 	a.roles.remove(r, now, a.lag)

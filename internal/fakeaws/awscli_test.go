@@ -13,7 +13,7 @@ import (
 
 // TestAWSCLI is the check by a client that shares nothing with the Go SDK.
 func TestAWSCLI(t *testing.T) {
-	if out, err := exec.Command("aws", "--version").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "aws", "--version").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: THE AWS CLI WAS NOT TRIED, because there is none that works (%v): install the package awscli\n%s", err, out)
 	}
 	b := newBed(t)

@@ -26,8 +26,7 @@ func (e *Error) blame() string {
 
 // asError is the one door from an error to an answer.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: "ServiceFailure", Message: "The request processing has failed because of an unknown error.", Status: http.StatusInternalServerError}

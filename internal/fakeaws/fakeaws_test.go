@@ -126,8 +126,7 @@ func (noLimit) AddTokens(uint) error { return nil }
 
 // code is the AWS error code and status of err; empty for no error.
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return api.ErrorCode()
 	}
 	if err != nil {

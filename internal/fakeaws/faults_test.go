@@ -80,7 +80,7 @@ func TestListingFaults(t *testing.T) {
 	} {
 		b, ctx := newBed(t, withRoot), t.Context()
 		for _, name := range names {
-			must(b.Server.CreateUser("/", name))
+			must(b.CreateUser("/", name))
 		}
 		if row.effect != "" {
 			b.Inject(fakeaws.Fault{Action: "ListUsers", Effect: row.effect})
@@ -154,6 +154,6 @@ func TestLag(t *testing.T) {
 	must(b.iam.DeleteUser(ctx, &iam.DeleteUserInput{UserName: aws.String("u")}))
 	step("all is forgotten", 60*time.Second, 0, 0)
 	b.SetLag(fakeaws.Lag{})
-	must(b.Server.CreateUser("/", "u"))
+	must(b.CreateUser("/", "u"))
 	step("without lag at once", 0, 1, 1)
 }

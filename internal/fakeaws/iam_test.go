@@ -71,7 +71,7 @@ func TestVaultsCalls(t *testing.T) {
 
 func TestDeletingWhatIsNotThere(t *testing.T) {
 	b := newBed(t)
-	must(b.Server.CreateUser("/", "u"))
+	must(b.CreateUser("/", "u"))
 	must(b.iam.CreateGroup(t.Context(), &iam.CreateGroupInput{GroupName: aws.String("g")}))
 	u, g, none, policy := aws.String("u"), aws.String("g"), aws.String("none"), aws.String(readOnly)
 	for reason, call := range map[string]func(context.Context) error{
@@ -136,7 +136,7 @@ func TestDeletingWhatIsNotThere(t *testing.T) {
 
 func TestPolicies(t *testing.T) {
 	b, ctx, u := newBed(t), t.Context(), aws.String("u")
-	must(b.Server.CreateUser("/", "u"))
+	must(b.CreateUser("/", "u"))
 	must(b.iam.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: u, PolicyName: aws.String("p"), PolicyDocument: aws.String(`{"Statement":[]}`)}))
 	must(b.iam.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: u, PolicyName: aws.String("p"), PolicyDocument: aws.String(document)}))
 	read := must(b.iam.GetUserPolicy(ctx, &iam.GetUserPolicyInput{UserName: u, PolicyName: aws.String("p")}))
@@ -166,7 +166,7 @@ func TestPolicies(t *testing.T) {
 
 func TestBoundary(t *testing.T) {
 	b, ctx, u := newBed(t), t.Context(), aws.String("u")
-	must(b.Server.CreateUser("/", "u"))
+	must(b.CreateUser("/", "u"))
 	must(b.iam.PutUserPermissionsBoundary(ctx, &iam.PutUserPermissionsBoundaryInput{UserName: u, PermissionsBoundary: aws.String(own)}))
 	if got := must(b.iam.GetUser(ctx, &iam.GetUserInput{UserName: u})).User.PermissionsBoundary; got == nil || *got.PermissionsBoundaryArn != own {
 		t.Errorf("the boundary is shown: got %+v", got)
@@ -193,7 +193,7 @@ func TestAccessKeyQuota(t *testing.T) {
 func TestGroups(t *testing.T) {
 	b, ctx := newBed(t), t.Context()
 	for _, name := range []string{"u2", "U1", "u3"} {
-		must(b.Server.CreateUser("/", name))
+		must(b.CreateUser("/", name))
 	}
 	for i := range 11 {
 		g := aws.String(fmt.Sprintf("g%02d", i))
@@ -219,7 +219,7 @@ func TestGroups(t *testing.T) {
 	if _, err := b.iam.DeleteGroup(ctx, &iam.DeleteGroupInput{GroupName: aws.String("g00")}); code(err) != "DeleteConflict" {
 		t.Errorf("a group with members stays: got %v", err)
 	}
-	if err := b.Server.DeleteUser("u1"); err != nil {
+	if err := b.DeleteUser("u1"); err != nil {
 		t.Errorf("the Go method removes memberships too: %v", err)
 	}
 	if groups := must(b.iam.ListGroups(ctx, &iam.ListGroupsInput{PathPrefix: aws.String("/x/")})).Groups; len(groups) != 11 {

@@ -54,14 +54,13 @@ func paginate[T any](c *call, items []T, key func(T) string) ([]T, page, error) 
 
 // distort applies the effects that concern markers.
 func (e Effect) distort(p page, asked string) page {
-	switch e {
-	case TruncatedWithoutMarker:
+	switch {
+	case e == TruncatedWithoutMarker:
 		return page{IsTruncated: true}
-	case RepeatedMarker:
+	case e == RepeatedMarker && asked == "":
 		p.IsTruncated = true
-		if asked != "" {
-			p.Marker = asked
-		}
+	case e == RepeatedMarker:
+		return page{IsTruncated: true, Marker: asked}
 	}
 	return p
 }

@@ -18,20 +18,30 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 )
 
+// newRequest is one that a server received.
+func newRequest(method, target, body string) *http.Request {
+	return httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(body))
+}
+
 // signed is a request that the SDK's signer signed.
 func (b *bed) signed(method, target, service, body string) *http.Request {
-	r := httptest.NewRequest(method, "http://127.0.0.1"+target, strings.NewReader(body))
+	r := newRequest(method, "http://127.0.0.1"+target, body)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	sign(r, adminKey, adminSecret, service, body, b.clock.Now())
+	signer{adminKey, adminSecret, service, b.clock.Now()}.sign(r, body)
 	return r
 }
 
-func sign(r *http.Request, id, secret, service, body string, now time.Time) {
+type signer struct {
+	id, secret, service string
+	now                 time.Time
+}
+
+func (s signer) sign(r *http.Request, body string) {
 	sum := sha256.Sum256([]byte(body))
-	key := aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}
-	if err := v4.NewSigner().SignHTTP(context.Background(), key, r, hex.EncodeToString(sum[:]), service, "eu-central-1", now); err != nil {
+	key := aws.Credentials{AccessKeyID: s.id, SecretAccessKey: s.secret}
+	if err := v4.NewSigner().SignHTTP(r.Context(), key, r, hex.EncodeToString(sum[:]), s.service, "eu-central-1", s.now); err != nil {
 		panic(err)
 	}
 }
@@ -107,7 +117,7 @@ func TestAnswerOnTheWire(t *testing.T) {
 func TestUnsignedRefusalHasTheServicesForm(t *testing.T) {
 	b := newBed(t)
 	w := httptest.NewRecorder()
-	b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/?Action=GetCallerIdentity&Version=2011-06-15", nil))
+	b.ServeHTTP(w, newRequest(http.MethodGet, "/?Action=GetCallerIdentity&Version=2011-06-15", ""))
 	if w.Code != 403 || !strings.Contains(w.Body.String(), "sts.amazonaws.com/doc") || !strings.Contains(w.Body.String(), "MissingAuthenticationToken") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
@@ -122,7 +132,7 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/?Action=AssumeRole", "", "", "Version=2011-06-15;Action=x")
 	f.Fuzz(func(t *testing.T, method, target, authorization, date, body string) {
 		s := fakeaws.New(fakeaws.Config{AccessKeyID: exampleKey, SecretAccessKey: exampleSecret, Now: exampleTime})
-		r, err := http.NewRequest(method, "http://iam.amazonaws.com"+target, io.NopCloser(strings.NewReader(body)))
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://iam.amazonaws.com"+target, io.NopCloser(strings.NewReader(body)))
 		if err != nil {
 			return
 		}
@@ -139,12 +149,9 @@ func FuzzServeHTTP(f *testing.F) {
 		}
 
 		// The same parameters rightly signed reach the parsers behind the signature.
-		r, err = http.NewRequest(http.MethodPost, "http://iam.amazonaws.com/", strings.NewReader(body))
-		if err != nil {
-			return
-		}
+		r = newRequest(http.MethodPost, "http://iam.amazonaws.com/", body)
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		sign(r, exampleKey, exampleSecret, "iam", body, exampleTime())
+		signer{exampleKey, exampleSecret, "iam", exampleTime()}.sign(r, body)
 		w = httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		if w.Code >= http.StatusInternalServerError || strings.Contains(w.Body.String(), "SignatureDoesNotMatch") {

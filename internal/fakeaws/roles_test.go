@@ -81,7 +81,7 @@ func TestAssumeRoleTrust(t *testing.T) {
 		{"a single statement", `{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}`, "", true},
 	} {
 		b := newBed(t)
-		role := must(b.Server.CreateRole("/team/", "target", row.trust))
+		role := must(b.CreateRole("/team/", "target", row.trust))
 		in := &sts.AssumeRoleInput{RoleArn: &role.ARN, RoleSessionName: aws.String("me@here")}
 		if row.externalID != "" {
 			in.ExternalId = &row.externalID
@@ -95,8 +95,8 @@ func TestAssumeRoleTrust(t *testing.T) {
 
 func TestAssumedSession(t *testing.T) {
 	b, ctx := newBed(t), t.Context()
-	first := must(b.Server.CreateRole("/team/", "first", ""))
-	second := must(b.Server.CreateRole("/", "second", trusting("Allow", `{"AWS":"`+first.ARN+`"}`, `{}`)))
+	first := must(b.CreateRole("/team/", "first", ""))
+	second := must(b.CreateRole("/", "second", trusting("Allow", `{"AWS":"`+first.ARN+`"}`, `{}`)))
 	out := must(b.sts.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: &first.ARN, RoleSessionName: aws.String("me"), DurationSeconds: aws.Int32(900)}))
 	session := "arn:aws:sts::123456789012:assumed-role/first/me"
 	if *out.AssumedRoleUser.Arn != session || *out.AssumedRoleUser.AssumedRoleId != first.ID+":me" {
@@ -125,7 +125,7 @@ func TestAssumedSession(t *testing.T) {
 			t.Errorf("a temporary key %s: got %v", reason, err)
 		}
 	}
-	if err := b.Server.DeleteRole("first"); err != nil {
+	if err := b.DeleteRole("first"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := asSTS.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); code(err) != "InvalidClientTokenId" {
@@ -135,7 +135,7 @@ func TestAssumedSession(t *testing.T) {
 
 func TestExpiredSession(t *testing.T) {
 	b, ctx := newBed(t), t.Context()
-	role := must(b.Server.CreateRole("/", "target", ""))
+	role := must(b.CreateRole("/", "target", ""))
 	b.clock.Advance(-15*time.Minute - time.Second) // the SDK's clock stands at the session's end
 	retrying := sts.New(sts.Options{}, func(o *sts.Options) {
 		*o = b.sts.Options()
@@ -151,7 +151,7 @@ func TestExpiredSession(t *testing.T) {
 
 func TestAssumeRoleRefuses(t *testing.T) {
 	b := newBed(t)
-	role := must(b.Server.CreateRole("/team/", "target", "")).ARN
+	role := must(b.CreateRole("/team/", "target", "")).ARN
 	for _, row := range []struct {
 		reason, arn, session string
 		seconds              int32
@@ -189,7 +189,7 @@ func TestAuthorizationDetails(t *testing.T) {
 		must(b.iam.CreateUser(ctx, &iam.CreateUserInput{UserName: u, Path: aws.String("/p/"), PermissionsBoundary: aws.String(own), Tags: []types.Tag{{Key: aws.String("n"), Value: u}}}))
 		must(b.iam.CreateGroup(ctx, &iam.CreateGroupInput{GroupName: aws.String(fmt.Sprint("g", i))}))
 		must(b.iam.AddUserToGroup(ctx, &iam.AddUserToGroupInput{UserName: u, GroupName: aws.String("g0")}))
-		must(b.Server.CreateRole("/", fmt.Sprint("r", i), ""))
+		must(b.CreateRole("/", fmt.Sprint("r", i), ""))
 	}
 	must(b.iam.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String("u0"), PolicyName: aws.String("in"), PolicyDocument: aws.String(document)}))
 	must(b.iam.AttachUserPolicy(ctx, &iam.AttachUserPolicyInput{UserName: aws.String("u0"), PolicyArn: aws.String(readOnly)}))

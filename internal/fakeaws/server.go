@@ -171,8 +171,7 @@ func (s *Server) serviceFor(req *request) (service, error) {
 }
 
 func bodyError(err error) *Error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &Error{Code: "RequestEntityTooLarge", Message: "The request is too large.", Status: http.StatusRequestEntityTooLarge}
 	}
 	return &Error{Code: "IncompleteBody", Message: "The body ended early.", Status: http.StatusBadRequest}

@@ -30,7 +30,7 @@ const (
 func exampleTime() time.Time { return time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC) }
 
 func exampleRequest() *http.Request {
-	r := httptest.NewRequest(http.MethodGet, exampleURL, nil)
+	r := newRequest(http.MethodGet, exampleURL, "")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	r.Header.Set("X-Amz-Date", "20150830T123600Z")
 	r.Header.Set("Authorization", exampleFullKey)

@@ -75,7 +75,7 @@ func TestGetUserWithoutName(t *testing.T) {
 
 func TestCreateUserRefuses(t *testing.T) {
 	b := newBed(t)
-	if _, err := b.Server.CreateUser("/", "taken"); err != nil {
+	if _, err := b.CreateUser("/", "taken"); err != nil {
 		t.Fatal(err)
 	}
 	tags := func(n int) (tags []types.Tag) {
@@ -127,7 +127,7 @@ func TestListUsersPages(t *testing.T) {
 		want = append(want, name)
 	}
 	for i := range want { // created in another order than listed
-		if _, err := b.Server.CreateUser("/", want[(i*7)%len(want)]); err != nil {
+		if _, err := b.CreateUser("/", want[(i*7)%len(want)]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestListUsersParameters(t *testing.T) {
 
 func TestUserTags(t *testing.T) {
 	b, ctx := newBed(t), t.Context()
-	must(b.Server.CreateUser("/", "u"))
+	must(b.CreateUser("/", "u"))
 	name := aws.String("u")
 	tag := func(key, value string) error {
 		_, err := b.iam.TagUser(ctx, &iam.TagUserInput{UserName: name, Tags: []types.Tag{{Key: &key, Value: &value}}})
