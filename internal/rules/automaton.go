@@ -65,22 +65,42 @@ func newAutomaton(re *syntax.Regexp) *automaton {
 }
 
 // match reports whether the whole of s matches.
-func (a *automaton) match(s string) bool { return a.matchFrom(uint16(1)*a.classes, s) }
+func (a *automaton) match(s string) bool {
+	c := cursor{automaton: a, trail: []uint16{a.classes}}
+	return c.match(s, 0)
+}
 
-// matchRest is match for a text that is known to begin with a.literal.
-func (a *automaton) matchRest(s string) bool { return a.matchFrom(a.afterLiteral, s[len(a.literal):]) }
+// cursor matches one text after another. It takes up each text where it
+// differs from the one before: with sorted texts that is late, and a pattern
+// that has failed already costs nothing.
+type cursor struct {
+	*automaton
+	// trail[i] is the state after i bytes of the last text, as far as it was
+	// read: up to its end, or to where it was decided.
+	trail []uint16
+}
 
-func (a *automaton) matchFrom(state uint16, s string) bool {
-	for i := range len(s) {
-		state = a.next[state+uint16(a.class[s[i]])]
-		if state == 0 {
-			return false
-		}
-		if state == a.all {
-			return true
-		}
+// newCursor is for texts that all begin with a.literal. It uses room for its
+// trail.
+func newCursor(a *automaton, room []uint16) cursor {
+	c := cursor{automaton: a, trail: append(room[:0], make([]uint16, len(a.literal)+1)...)}
+	c.trail[len(a.literal)] = a.afterLiteral
+	return c
+}
+
+// match reports whether the whole of s matches. shared is how many bytes at
+// its beginning are those of the text that was matched last; for the first
+// text of newCursor, those of the literal.
+func (c *cursor) match(s string, shared int) bool {
+	n := min(shared, len(c.trail)-1)
+	trail := c.trail[:n+1]
+	state := trail[n]
+	for i := n; i < len(s) && state != 0 && state != c.all; i++ {
+		state = c.next[state+uint16(c.class[s[i]])]
+		trail = append(trail, state)
 	}
-	return a.accept[state/a.classes]
+	c.trail = trail
+	return c.accept[state/c.classes]
 }
 
 // meets reports whether some text matches both.
@@ -151,10 +171,6 @@ type builder struct {
 
 // classify puts bytes that every instruction treats alike into one class.
 func (b *builder) classify() {
-	type split struct {
-		class uint8
-		in    bool
-	}
 	count := uint8(1)
 	for c := firstByte; c <= lastByte; c++ {
 		b.out.class[c] = 1
@@ -164,15 +180,19 @@ func (b *builder) classify() {
 		if !readsRune(inst) {
 			continue
 		}
+		var renumbered [byteCount + 1][2]uint8 // by old class and whether it is read
 		count = 0
-		renumbered := make(map[split]uint8)
 		for c := firstByte; c <= lastByte; c++ {
-			s := split{b.out.class[c], inst.MatchRune(rune(c))}
-			if renumbered[s] == 0 {
-				count++
-				renumbered[s] = count
+			read := 0
+			if inst.MatchRune(rune(c)) {
+				read = 1
 			}
-			b.out.class[c] = renumbered[s]
+			number := &renumbered[b.out.class[c]][read]
+			if *number == 0 {
+				count++
+				*number = count
+			}
+			b.out.class[c] = *number
 		}
 	}
 	b.out.classes = uint16(count) + 1

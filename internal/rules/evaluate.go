@@ -71,6 +71,9 @@ func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
 	return out
 }
 
+// maxTrail is as many bytes as most ARNs have.
+const maxTrail = 256
+
 // evaluation is the work on one kind.
 type evaluation struct {
 	kind     Kind
@@ -98,32 +101,79 @@ func subjectsOf(k Kind, ps []Principal) []subject {
 	slices.SortFunc(out, func(a, b subject) int {
 		return cmp.Or(strings.Compare(a.ARN, b.ARN), strings.Compare(a.ID, b.ID))
 	})
-	return slices.CompactFunc(out, func(a, b subject) bool { return a.ARN == b.ARN })
+	out = slices.CompactFunc(out, func(a, b subject) bool { return a.ARN == b.ARN })
+	for i := 1; i < len(out); i++ {
+		out[i].shared = sharedBytes(out[i-1].ARN, out[i].ARN)
+	}
+	return out
+}
+
+// sharedBytes is how many bytes two texts begin with in common.
+func sharedBytes(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 func (e *evaluation) words() int { return (len(e.rules) + 63) / 64 }
 
-// match fills matched and counts. A rule looks only at the subjects whose ARN
-// begins as its pattern does: as they are sorted, those stand together.
+// match fills matched and counts.
 func (e *evaluation) match() {
-	words := e.words()
-	e.matched = make([]uint64, len(e.subjects)*words)
+	e.matched = make([]uint64, len(e.subjects)*e.words())
 	e.counts = make([]RuleCount, len(e.rules))
+	room := make([]uint16, 0, maxTrail)
 	for i := range e.rules {
 		r := &e.rules[i]
 		n := 0
-		from, to := 0, len(e.subjects)
-		if r.pattern != nil {
-			from, to = e.beginning(r.pattern.literal)
-		}
-		for j := from; j < to; j++ {
-			if r.selects(e.subjects[j]) && (r.pattern == nil || r.pattern.matchRest(e.subjects[j].ARN)) {
-				e.matched[j*words+i/64] |= 1 << (i % 64)
-				n++
-			}
+		switch {
+		case r.pattern == nil:
+			n = e.matchIf(i, func(subject) bool { return true })
+		case r.pattern.fast == nil:
+			n = e.matchIf(i, func(s subject) bool { return r.pattern.re.MatchString(s.ARN) })
+		default:
+			n = e.matchFast(i, newCursor(r.pattern.fast, room))
 		}
 		e.counts[i] = RuleCount{Kind: e.kind, Rule: i, Matched: n, Frozen: r.maxMatches > 0 && n > r.maxMatches}
 	}
+}
+
+func (e *evaluation) mark(rule, subject int) {
+	e.matched[subject*e.words()+rule/64] |= 1 << (rule % 64)
+}
+
+func (e *evaluation) matchIf(rule int, match func(subject) bool) (n int) {
+	for j, s := range e.subjects {
+		if e.rules[rule].selects(s) && match(s) {
+			e.mark(rule, j)
+			n++
+		}
+	}
+	return n
+}
+
+// matchFast looks only at the subjects whose ARN begins as the rule's pattern
+// does, which stand together, and reads of each only what is new in it.
+func (e *evaluation) matchFast(rule int, c cursor) (n int) {
+	r := &e.rules[rule]
+	from, to := e.beginning(c.literal)
+	shared := len(c.literal)
+	for j := from; j < to; j++ {
+		s := e.subjects[j]
+		if j > from {
+			shared = min(shared, s.shared)
+		}
+		if !r.selects(s) || !strings.HasSuffix(s.ARN, r.pattern.suffix) {
+			continue
+		}
+		if c.match(s.ARN, shared) {
+			e.mark(rule, j)
+			n++
+		}
+		shared = len(s.ARN)
+	}
+	return n
 }
 
 // beginning is the range of the subjects whose ARN begins with a prefix.

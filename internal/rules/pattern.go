@@ -21,8 +21,8 @@ type pattern struct {
 	re *regexp.Regexp
 	// fast is nil for a pattern that is too large for an automaton.
 	fast *automaton
-	// literal is how every matching ARN begins.
-	literal string
+	// literal is how every matching ARN begins, suffix how it ends.
+	literal, suffix string
 }
 
 // newPattern compiles an arnRegex of a kind. Where it refuses, the pattern is
@@ -68,7 +68,7 @@ func compilePattern(text string, tree *syntax.Regexp, unanchored bool) (*pattern
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{re: re, fast: newAutomaton(whole)}
+	p := &pattern{re: re, fast: newAutomaton(whole), suffix: literalSuffix(whole)}
 	if p.fast != nil {
 		p.literal = p.fast.literal
 	}
@@ -79,14 +79,6 @@ func compilePattern(text string, tree *syntax.Regexp, unanchored bool) (*pattern
 func (p *pattern) match(arn string) bool {
 	if p.fast != nil {
 		return p.fast.match(arn)
-	}
-	return p.re.MatchString(arn)
-}
-
-// matchRest is match for an ARN that begins with p.literal.
-func (p *pattern) matchRest(arn string) bool {
-	if p.fast != nil {
-		return p.fast.matchRest(arn)
 	}
 	return p.re.MatchString(arn)
 }
@@ -183,6 +175,26 @@ func anchored(re *syntax.Regexp, anchor syntax.Op, outer func([]*syntax.Regexp) 
 	default:
 		return false
 	}
+}
+
+// literalSuffix is how every text ends that an expression matches up to the
+// text's end; it may be shorter than it could.
+func literalSuffix(re *syntax.Regexp) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase == 0 {
+			return string(re.Rune)
+		}
+	case syntax.OpCapture:
+		return literalSuffix(re.Sub[0])
+	case syntax.OpConcat:
+		last := len(re.Sub) - 1
+		for last > 0 && (re.Sub[last].Op == syntax.OpEndText || re.Sub[last].Op == syntax.OpEmptyMatch) {
+			last--
+		}
+		return literalSuffix(re.Sub[last])
+	}
+	return ""
 }
 
 // correction proposes the pattern that was probably meant.

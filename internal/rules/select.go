@@ -31,11 +31,7 @@ func commonPath(list []rule) string {
 	}
 	common := list[0].path
 	for _, r := range list[1:] {
-		n := 0
-		for n < min(len(common), len(r.path)) && common[n] == r.path[n] {
-			n++
-		}
-		common = common[:strings.LastIndexByte(common[:n], '/')+1]
+		common = common[:strings.LastIndexByte(common[:sharedBytes(common, r.path)], '/')+1]
 	}
 	if common == "//" || len(common) > maxPathPrefix {
 		return "/" // not a path that AWS takes
@@ -66,6 +62,9 @@ type subject struct {
 	*Principal
 	// resource is the end of its ARN, as user/vault/alice.
 	resource string
+	// shared is how many bytes its ARN begins with in common with the one
+	// before.
+	shared int
 }
 
 func newSubject(p *Principal) subject {
