@@ -1,0 +1,56 @@
+# What people run. Everything here needs Go, make, git and bash, and nothing else:
+# tools come from hack/tools, at pinned versions, built and cached by Go.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOL := go tool -modfile=hack/tools/go.mod
+
+# Further arguments of demo and test, for example
+#   make demo ARGS=--once
+#   make test ARGS='-run TestMerge -v' PKG=./internal/awsauth
+ARGS ?=
+PKG ?= ./...
+export PKG BENCH COUNT FUZZTIME
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: controlplane build ## show the whole thing at work on this machine (ARGS=--once: run the scenario and end)
+	@bin/aws-auth-refresher demo $(ARGS)
+
+.PHONY: test
+test: controlplane ## run all tests, race detector on (ARGS: flags of go test, PKG: which packages)
+	@hack/test.sh $(ARGS)
+
+.PHONY: build
+build: ## build bin/aws-auth-refresher
+	@hack/build.sh bin/aws-auth-refresher . $(VERSION)
+
+.PHONY: bench
+bench: ## run the benchmarks (BENCH: which, COUNT: how often)
+	@hack/bench.sh $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 30s)
+	@hack/fuzz.sh
+
+.PHONY: verify
+verify: ## check formatting, lint, layers, rendered manifests, modules, scripts, known vulnerabilities
+	@hack/verify.sh
+
+.PHONY: format
+format: ## format the Go code
+	@$(TOOL) golangci-lint fmt
+
+.PHONY: manifests
+manifests: ## render deploy/ from config/
+	@hack/manifests.sh
+
+.PHONY: controlplane
+controlplane: ## get or build kube-apiserver and etcd for tests and demo
+	@hack/controlplane.sh
+
+.PHONY: clean
+clean: ## remove what was built, the control plane too
+	rm -rf bin .demo

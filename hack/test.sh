@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs the tests of PKG (default ./...) with the race detector, with the
+# arguments as further flags of go test, and ends with a verdict.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+script='test'
+. hack/lib.sh
+work=$(mktemp -d)
+read -ra packages <<<"${PKG:-./...}"
+
+race=(-race)
+detector='race detector on'
+if [[ $(go env CGO_ENABLED) != 1 ]] || ! command -v "$(go env CC | cut -d' ' -f1)" >/dev/null; then
+  race=()
+  detector='WITHOUT the race detector: it needs a C compiler, such as gcc'
+fi
+
+say "compiling ($detector); with an empty Go build cache this takes about 3 minutes on two cores"
+with_progress "building the test runner" 0 "$work/log" tool gotestsum --version ||
+  refuse "gotestsum does not build"
+count=$(go list -deps -test "${packages[@]}" | wc -l) || refuse "the packages cannot be listed"
+with_progress "compiling" "$count" "$work/log" go build -v "${race[@]}" "${packages[@]}" ||
+  refuse "the program does not compile"
+
+say "running the tests; the slowest packages start a control plane of their own"
+status=0
+tool gotestsum --format "${GOTESTSUM_FORMAT:-pkgname}" -- "${race[@]}" -timeout 20m "$@" "${packages[@]}" || status=$?
+((status == 0)) || refuse "tests failed (see above) after $(clock "$SECONDS")"
+say "ok: all tests passed in $(clock "$SECONDS"), $detector"
