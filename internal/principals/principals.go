@@ -1,0 +1,186 @@
+// Package principals reads from AWS which IAM users and roles exist now.
+//
+// It leaves to others what follows from that: who is granted what, and what is
+// taken away. It promises never to pass a part of a listing off as the whole,
+// and that whatever a listing shows is of the account that it names.
+package principals
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// The errors that callers tell apart. All others are AWS's.
+var (
+	// ErrRateLimited: Exists was asked too often. Nothing is known; ask later.
+	ErrRateLimited = errors.New("asked too often")
+	// ErrOtherAccount: an ARN is not of the account whose credentials we hold.
+	ErrOtherAccount = errors.New("not of our account")
+	// ErrBrokenListing: AWS's pages do not add up to a whole.
+	ErrBrokenListing = errors.New("broken listing")
+)
+
+const (
+	defaultCallTimeout     = 10 * time.Second
+	defaultExistsPerMinute = 60
+)
+
+// Users is the part of the IAM client that reads users. A user that does not
+// exist is a *types.NoSuchEntityException; every other error means that
+// nothing is known.
+type Users interface {
+	ListUsers(context.Context, *iam.ListUsersInput, ...func(*iam.Options)) (*iam.ListUsersOutput, error)
+	GetUser(context.Context, *iam.GetUserInput, ...func(*iam.Options)) (*iam.GetUserOutput, error)
+}
+
+// Roles is the part of the IAM client that reads roles; errors as for Users.
+type Roles interface {
+	ListRoles(context.Context, *iam.ListRolesInput, ...func(*iam.Options)) (*iam.ListRolesOutput, error)
+	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
+}
+
+// IAM is what is needed of *iam.Client. Retries are its business.
+type IAM interface {
+	Users
+	Roles
+}
+
+// STS is what is needed of *sts.Client. It must have the credentials of IAM.
+type STS interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// Config says how to reach AWS.
+type Config struct {
+	IAM IAM
+	STS STS
+	// Credentials are those that both clients sign with. They tell when to ask
+	// again who we are: when the access key is another one. Nil: always ask.
+	Credentials aws.CredentialsProvider
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// CallTimeout is the deadline of each call, its retries included.
+	// Default 10s.
+	CallTimeout time.Duration
+	// ExistsPerMinute is how many calls Exists makes within any minute.
+	// Default 60.
+	ExistsPerMinute int
+}
+
+// Lister reads users and roles. It is safe for concurrent use.
+type Lister struct {
+	iam         IAM
+	sts         STS
+	credentials aws.CredentialsProvider
+	now         func() time.Time
+	timeout     time.Duration
+
+	mu     sync.Mutex // guards what follows
+	known  caller
+	recent window
+}
+
+// New returns a Lister.
+func New(cfg Config) *Lister {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.CallTimeout <= 0 {
+		cfg.CallTimeout = defaultCallTimeout
+	}
+	if cfg.ExistsPerMinute <= 0 {
+		cfg.ExistsPerMinute = defaultExistsPerMinute
+	}
+	return &Lister{
+		iam: cfg.IAM, sts: cfg.STS, credentials: cfg.Credentials,
+		now: cfg.Now, timeout: cfg.CallTimeout,
+		recent: newWindow(cfg.ExistsPerMinute),
+	}
+}
+
+// Listing is what exists, as far as it was asked for.
+type Listing struct {
+	// Partition and AccountID say whose principals these are. Both are empty
+	// if nothing was asked for or AWS did not say who we are.
+	Partition, AccountID string
+	// Principals are the users and then the roles, in AWS's order. Those of a
+	// kind whose listing is not complete are left out.
+	Principals []rules.Principal
+	Users      Scope
+	Roles      Scope
+}
+
+// Scope says what the listing of one kind covers.
+type Scope struct {
+	// Asked is whether the kind was to be listed.
+	Asked bool
+	// PathPrefix is the path that was listed; "/" is everything.
+	PathPrefix string
+	// Complete is whether every principal under PathPrefix that AWS showed is
+	// there. It says nothing about when AWS will show changes.
+	Complete bool
+	// Begun is when the listing began.
+	Begun time.Time
+	// Calls is how many list calls were made; the client's retries count as one.
+	Calls int
+	// Err is why the listing is not complete. Its text does not change while
+	// the cause stays the same, unless AWS's own message does.
+	Err error
+}
+
+// List lists what n asks for, users and roles at the same time. Trouble is in
+// the scopes: one kind may be complete while the other is not.
+func (l *Lister) List(ctx context.Context, n rules.Needs) Listing {
+	out := Listing{Users: l.scope(n.Users, n.UserPathPrefix), Roles: l.scope(n.Roles, n.RolePathPrefix)}
+	if !n.Users && !n.Roles {
+		return out
+	}
+	who, err := l.caller(ctx)
+	if err != nil {
+		out.Users.fail(err)
+		out.Roles.fail(err)
+		return out
+	}
+	out.Partition, out.AccountID = who.partition, who.account
+
+	var users, roles []rules.Principal
+	var both sync.WaitGroup
+	both.Go(func() { users = l.listUsers(ctx, who, &out.Users) })
+	both.Go(func() { roles = l.listRoles(ctx, who, &out.Roles) })
+	both.Wait()
+
+	if err := l.stillIn(ctx, who); err != nil {
+		out.Users.fail(err)
+		out.Roles.fail(err)
+		return out
+	}
+	out.Principals = users
+	out.Principals = append(out.Principals, roles...)
+	return out
+}
+
+func (l *Lister) scope(asked bool, prefix string) Scope {
+	if prefix == "" {
+		prefix = "/"
+	}
+	return Scope{Asked: asked, PathPrefix: prefix, Begun: l.now()}
+}
+
+// fail marks an asked scope as not complete; the first reason stays.
+func (s *Scope) fail(err error) {
+	if !s.Asked {
+		return
+	}
+	s.Complete = false
+	if s.Err == nil {
+		s.Err = err
+	}
+}
