@@ -12,6 +12,7 @@ race=(-race)
 detector='race detector on'
 if [[ $(go env CGO_ENABLED) != 1 ]] || ! command -v "$(go env CC | cut -d' ' -f1)" >/dev/null; then
   race=()
+  export CGO_ENABLED=0
   detector='WITHOUT the race detector: it needs a C compiler, such as gcc'
 fi
 

@@ -25,10 +25,17 @@ const (
 var tree = layers.Table{
 	Rows: [][]string{
 		0: {
+			"api/v1alpha1",
+			"config",
+			"internal/arn",
 			"internal/layers",
 		},
-		1: {},
-		2: {},
+		1: {
+			"internal/rules",
+		},
+		2: {
+			"internal/awsauth",
+		},
 		3: {},
 		4: {},
 		5: {},
@@ -38,6 +45,7 @@ var tree = layers.Table{
 	},
 	Fakes: []string{
 		"internal/controlplane",
+		"internal/fakeaws",
 	},
 	FakeUsers: []string{
 		"internal/demo",
