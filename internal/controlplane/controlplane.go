@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,10 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// startTimeout is how long each server may take to become healthy. Four
-// seconds are usual for both; a machine whose cores are all compiling needs
+// serverTimeout is how long each server may take to become healthy, or to end.
+// Four seconds are usual for both; a machine whose cores are all compiling needs
 // many times that.
-const startTimeout = 2 * time.Minute
+const serverTimeout = 2 * time.Minute
 
 // Config says how the control plane is to run. The zero value is ready to use.
 type Config struct {
@@ -62,6 +63,8 @@ type ControlPlane struct {
 	temporary bool
 	audit     string // path of the audit log, "" without Config.Audit
 	guard     *guard
+
+	users sync.Mutex // held while envtest issues a certificate
 }
 
 // Start starts etcd and kube-apiserver and returns when the API server answers
@@ -122,7 +125,7 @@ func (c *ControlPlane) makeDir() error {
 // awaitNamespaces waits for the namespaces that the API server makes by itself
 // shortly after it reports healthy.
 func (c *ControlPlane) awaitNamespaces(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
 	k8s, err := client.New(c.admin, client.Options{})
 	if err != nil {
@@ -153,6 +156,8 @@ func (c *ControlPlane) RESTConfig() *rest.Config {
 // User returns how to reach the API server as the user of that name and those
 // groups, who has the rights that RBAC gives them and no others.
 func (c *ControlPlane) User(name string, groups ...string) (*rest.Config, error) {
+	c.users.Lock()
+	defer c.users.Unlock()
 	user, err := c.plane.AddUser(envtest.User{Name: name, Groups: groups}, &rest.Config{QPS: -1})
 	if err != nil {
 		return nil, fmt.Errorf("user %s: %w", name, err)

@@ -49,8 +49,8 @@ func (c *ControlPlane) configure(assets string, cfg Config) error {
 		CertDir:      c.path("certs"),
 		Out:          apiLog,
 		Err:          apiLog,
-		StartTimeout: startTimeout,
-		StopTimeout:  startTimeout,
+		StartTimeout: serverTimeout,
+		StopTimeout:  serverTimeout,
 	}
 	for name, values := range cfg.APIServerArgs {
 		api.Configure().Set(name, values...)
@@ -65,8 +65,8 @@ func (c *ControlPlane) configure(assets string, cfg Config) error {
 			DataDir:      c.path("etcd"),
 			Out:          etcdLog,
 			Err:          etcdLog,
-			StartTimeout: startTimeout,
-			StopTimeout:  startTimeout,
+			StartTimeout: serverTimeout,
+			StopTimeout:  serverTimeout,
 		},
 	}
 	c.guard, err = startGuard(c.dir, c.temporary)
