@@ -1,0 +1,145 @@
+package removal
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// apart is how far from each other two listings must begin to be two pieces of
+// evidence: IAM is eventually consistent, and one lag must not count twice.
+const apart = 10 * time.Second
+
+// Observation is one listing of principals.
+type Observation struct {
+	// AccountID is the account that was listed, and Kind what was listed.
+	AccountID string
+	Kind      rules.Kind
+	// PathPrefix is the path that was asked for, "/" for all. A listing proves
+	// nothing about other paths; one without a path proves nothing at all.
+	PathPrefix string
+	// Complete is false for a listing that failed on the way.
+	Complete bool
+	// Begun is when the first call was sent. With its monotonic clock reading
+	// left in, clocks that are set do not matter.
+	Begun time.Time
+	// Has tells whether a principal, by its folded ARN with path, is in the
+	// listing.
+	Has func(foldedARN string) bool
+}
+
+// covers tells whether the listing would have the principal if it existed.
+func (o Observation) covers(a arn.ARN) bool {
+	return o.Complete && o.PathPrefix != "" && o.AccountID == a.AccountID && string(o.Kind) == a.Type &&
+		strings.HasPrefix(a.Path, o.PathPrefix)
+}
+
+// Ledger is the evidence that principals are gone. It lives in memory only: a
+// restart starts over. It holds nothing but what the last Decide was asked
+// about. The zero value is ready; it is not for concurrent use.
+type Ledger struct {
+	absent map[string]*absence // by folded ARN
+	// fresh are the complete listings since the last Decide, for candidates
+	// that come up only now.
+	fresh map[scope]Observation
+}
+
+type scope struct {
+	account, path string
+	kind          rules.Kind
+}
+
+// absence is what is known of one principal that is not listed.
+type absence struct {
+	arn arn.ARN
+	// first and second are when two listings began that lacked it.
+	first, second time.Time
+	// confirmed: AWS was asked for it after that, and does not know it.
+	confirmed bool
+}
+
+// twice tells whether two listings lacked it.
+func (a *absence) twice() bool { return !a.second.IsZero() }
+
+// observe weighs a listing; key is the principal's folded ARN.
+func (a *absence) observe(key string, o Observation) {
+	switch {
+	case o.Has(key):
+		*a = absence{arn: a.arn}
+	case !o.covers(a.arn):
+	case a.first.IsZero() || o.Begun.Before(a.latest()): // the clock was set back: start over
+		*a = absence{arn: a.arn, first: o.Begun}
+	case !a.twice() && o.Begun.Sub(a.first) >= apart:
+		a.second = o.Begun
+	}
+}
+
+func (a *absence) latest() time.Time {
+	if a.twice() {
+		return a.second
+	}
+	return a.first
+}
+
+// Observe notes a listing. A principal that is seen loses all evidence,
+// whatever the listing is worth otherwise; one that is lacking gains some only
+// if the listing is complete and covers it.
+func (l *Ledger) Observe(o Observation) {
+	if o.Has == nil {
+		return
+	}
+	for key, a := range l.absent {
+		a.observe(key, o)
+	}
+	if o.Complete {
+		if l.fresh == nil {
+			l.fresh = make(map[scope]Observation)
+		}
+		l.fresh[scope{o.AccountID, o.PathPrefix, o.Kind}] = o
+	}
+}
+
+// Confirm notes what AWS answered when it was asked for one principal. A yes
+// takes all evidence away; a no counts if it was asked for, at that time, not
+// before the second of the listings that lacked it had begun.
+func (l *Ledger) Confirm(principalARN string, at time.Time, exists bool) {
+	key := arn.Fold(principalARN)
+	a, ok := l.absent[key]
+	switch {
+	case !ok:
+	case exists:
+		*a = absence{arn: a.arn}
+	case a.twice() && !at.Before(a.second):
+		a.confirmed = true
+	}
+}
+
+// track keeps the evidence about the candidates that are not listed, and
+// forgets all other.
+func (l *Ledger) track(candidates []Candidate) {
+	fresh := slices.SortedFunc(maps.Values(l.fresh), func(a, b Observation) int { return a.Begun.Compare(b.Begun) })
+	kept := make(map[string]*absence)
+	for _, c := range candidates {
+		key := arn.Fold(c.ARN)
+		if c.Listed {
+			continue
+		}
+		if known, ok := l.absent[key]; ok {
+			kept[key] = known
+			continue
+		}
+		a, err := arn.Parse(c.ARN)
+		if err != nil {
+			continue
+		}
+		kept[key] = &absence{arn: a}
+		for _, o := range fresh {
+			kept[key].observe(key, o)
+		}
+	}
+	l.absent, l.fresh = kept, nil
+}

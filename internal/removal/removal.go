@@ -1,0 +1,305 @@
+// Package removal decides which of our entries that are no longer wanted may
+// be taken out now.
+//
+// It takes the time as an argument and touches nothing; listing, asking AWS,
+// writing and remembering are its callers' work. It promises that an absence
+// from listings alone takes nobody out, that rules which suddenly grant to
+// much fewer principals take out only some of them at once, and that nothing
+// is held back for ever.
+package removal
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// Candidate is one of our entries that nothing grants at the moment.
+type Candidate struct {
+	Kind rules.Kind
+	// ARN is the principal's, with its path.
+	ARN       string
+	AccountID string
+	// Grantable: some accepted rule could match this ARN.
+	Grantable bool
+	// Listed: it is in the present listing, so it exists and is no longer
+	// granted.
+	Listed bool
+	// HeldSince is when its removal was first held back; zero: it is not held.
+	HeldSince time.Time
+}
+
+// gone tells whether the candidate is one because it is missing from AWS, and
+// not because no rule grants it any longer.
+func (c Candidate) gone() bool { return c.Grantable && !c.Listed }
+
+// Settings are the limits of removals that no longer granted entries cause.
+type Settings struct {
+	// Hold is the length of the sliding window in which removals are counted,
+	// and how long those beyond the limits are held back. 0 or less: nothing
+	// is ever held.
+	Hold time.Duration
+	// MaxCount and MaxPercent are how many of our entries of one account and
+	// kind may go within the window. Beyond both of them at once they are
+	// held.
+	MaxCount, MaxPercent int
+}
+
+// Defaults are 10 entries and half of them, in 10 minutes.
+func Defaults() Settings {
+	return Settings{Hold: 10 * time.Minute, MaxCount: 10, MaxPercent: 50}
+}
+
+// Input is what Decide decides about.
+type Input struct {
+	Now        time.Time
+	Candidates []Candidate
+	// Owned is everything of ours that stands in the document now, candidates
+	// included.
+	Owned []rules.Owned
+	// Removals are the earlier ones, as the last Decision gave them whose
+	// removals were really carried out.
+	Removals []rules.Removal
+	// Approved: a person has approved what these rules take out.
+	Approved bool
+	Settings Settings
+}
+
+// Why says why an entry goes.
+type Why string
+
+// The reasons to take an entry out.
+const (
+	// Gone: the principal does not exist any longer.
+	Gone Why = "Gone"
+	// NotGranted: no rule grants it any longer.
+	NotGranted Why = "NotGranted"
+	// HeldLongEnough: no rule grants it, and it was held for as long as
+	// Settings.Hold.
+	HeldLongEnough Why = "HeldLongEnough"
+	// Approved: no rule grants it, and a person approved its removal.
+	Approved Why = "Approved"
+)
+
+// Removed is a candidate that goes now.
+type Removed struct {
+	Candidate
+	Why Why
+}
+
+// Held is a candidate that no rule grants, held back because too many of them
+// would go at once.
+type Held struct {
+	Candidate
+	// Since is to be remembered as the entry's HeldSince. Until is when it
+	// goes if nothing else happens.
+	Since, Until time.Time
+}
+
+// Kept is a candidate that stays for want of evidence.
+type Kept struct {
+	Candidate
+	// Reason does not change as long as the evidence does not.
+	Reason string
+}
+
+// The reasons to keep an entry.
+const (
+	reasonNotListed  = "no complete listing of its account and path has lacked it"
+	reasonListedOnce = "only one complete listing has lacked it; a second one, begun at least 10 seconds later, must lack it too"
+)
+
+// Decision has each candidate in exactly one of its first four lists. All are
+// sorted by kind, users first, and ARN, but for Verify.
+type Decision struct {
+	// Remove is to be taken out now.
+	Remove []Removed
+	// Verify is what two listings lacked: AWS is to be asked for each, in this
+	// order, and Ledger.Confirm told. Those missing for longest come first.
+	Verify []Candidate
+	Held   []Held
+	Keep   []Kept
+	// Removals is to be remembered once Remove is carried out; when it was
+	// not, the next Input has the earlier ones again, or they would count
+	// twice.
+	Removals []rules.Removal
+}
+
+// Decide sorts the candidates into what goes now and what stays, and why.
+//
+// One that is missing from AWS goes when two complete listings that cover it,
+// begun at least 10 seconds apart, lacked it and AWS, asked for it after that,
+// does not know it. One that is no longer granted goes at once, unless more
+// than MaxCount and more than MaxPercent of our entries of its account and
+// kind would then have gone so within the window: all that are left of that
+// account and kind are held then, each until it was held for Settings.Hold, or
+// a person approves. What was approved or held long enough does not count.
+//
+// Times in the future, left by a clock that was set back, are taken for now.
+func (l *Ledger) Decide(in Input) Decision {
+	candidates := once(in.Candidates)
+	l.track(candidates)
+	var d Decision
+	d.Removals = recent(in)
+	ungranted := make(map[group][]Candidate)
+	for _, c := range candidates {
+		if c.gone() {
+			l.decideGone(&d, c)
+			continue
+		}
+		g := group{c.Kind, c.AccountID}
+		ungranted[g] = append(ungranted[g], c)
+	}
+	for g, list := range ungranted {
+		decideUngranted(&d, in, g, list)
+	}
+	l.sort(&d)
+	return d
+}
+
+func (l *Ledger) decideGone(d *Decision, c Candidate) {
+	a := l.absent[arn.Fold(c.ARN)]
+	switch {
+	case a == nil || a.first.IsZero():
+		d.Keep = append(d.Keep, Kept{c, reasonNotListed})
+	case !a.twice():
+		d.Keep = append(d.Keep, Kept{c, reasonListedOnce})
+	case !a.confirmed:
+		d.Verify = append(d.Verify, c)
+	default:
+		d.Remove = append(d.Remove, Removed{c, Gone})
+	}
+}
+
+// group is what the limits are applied to.
+type group struct {
+	kind    rules.Kind
+	account string
+}
+
+// decideUngranted sorts the candidates of a group that no rule grants.
+func decideUngranted(d *Decision, in Input, g group, list []Candidate) {
+	var left []Candidate
+	for _, c := range list {
+		switch {
+		case in.Approved:
+			d.Remove = append(d.Remove, Removed{c, Approved})
+		case !c.HeldSince.IsZero() && in.Now.Sub(c.HeldSince) >= in.Settings.Hold:
+			d.Remove = append(d.Remove, Removed{c, HeldLongEnough})
+		default:
+			left = append(left, c)
+		}
+	}
+	if len(left) == 0 {
+		return
+	}
+	if in.Settings.Hold > 0 && tooMany(d, in, g, len(left)) {
+		for _, c := range left {
+			since := c.HeldSince
+			if since.IsZero() || since.After(in.Now) {
+				since = in.Now
+			}
+			d.Held = append(d.Held, Held{c, since, since.Add(in.Settings.Hold)})
+		}
+		return
+	}
+	for _, c := range left {
+		d.Remove = append(d.Remove, Removed{c, NotGranted})
+	}
+	d.Removals = append(d.Removals, rules.Removal{Kind: g.kind, AccountID: g.account, At: in.Now, Count: len(left)})
+}
+
+// tooMany holds the limits against what has gone, and would go, of a group.
+// The entries that go now for other reasons are no part of the whole any
+// longer: it must not matter whether they go now or went a moment ago.
+func tooMany(d *Decision, in Input, g group, more int) bool {
+	going := make(map[string]bool)
+	for _, r := range d.Remove {
+		going[arn.Fold(r.ARN)] = true
+	}
+	whole := make(map[string]bool)
+	for _, o := range in.Owned {
+		if key := arn.Fold(o.ARN); o.Kind == g.kind && accountOf(o.ARN) == g.account && !going[key] {
+			whole[key] = true
+		}
+	}
+	went := 0
+	for _, r := range d.Removals {
+		if r.Kind == g.kind && r.AccountID == g.account {
+			went += r.Count
+		}
+	}
+	n := went + more
+	return n > in.Settings.MaxCount && n*100 > (went+len(whole))*in.Settings.MaxPercent
+}
+
+// recent gives the removals that still count.
+func recent(in Input) []rules.Removal {
+	var out []rules.Removal
+	for _, r := range in.Removals {
+		if r.At.After(in.Now) {
+			r.At = in.Now
+		}
+		if r.Count > 0 && in.Now.Sub(r.At) < in.Settings.Hold {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// once gives the candidates by kind and ARN, each once and with its own
+// account, and of several the one that was held first.
+func once(in []Candidate) []Candidate {
+	out := slices.Clone(in)
+	for i := range out {
+		if a := accountOf(out[i].ARN); a != "" {
+			out[i].AccountID = a
+		}
+	}
+	slices.SortFunc(out, func(a, b Candidate) int {
+		return cmp.Or(compare(a, b), earlier(a.HeldSince, b.HeldSince), strings.Compare(a.ARN, b.ARN))
+	})
+	return slices.CompactFunc(out, func(a, b Candidate) bool { return compare(a, b) == 0 })
+}
+
+// earlier compares times; none at all comes last.
+func earlier(a, b time.Time) int {
+	switch {
+	case a.IsZero() == b.IsZero():
+		return a.Compare(b)
+	case a.IsZero():
+		return 1
+	default:
+		return -1
+	}
+}
+
+func compare(a, b Candidate) int {
+	return cmp.Or(-strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(arn.Fold(a.ARN), arn.Fold(b.ARN)))
+}
+
+func (l *Ledger) sort(d *Decision) {
+	slices.SortFunc(d.Remove, func(a, b Removed) int { return compare(a.Candidate, b.Candidate) })
+	slices.SortFunc(d.Held, func(a, b Held) int { return compare(a.Candidate, b.Candidate) })
+	slices.SortFunc(d.Keep, func(a, b Kept) int { return compare(a.Candidate, b.Candidate) })
+	slices.SortFunc(d.Verify, func(a, b Candidate) int {
+		first, second := l.absent[arn.Fold(a.ARN)], l.absent[arn.Fold(b.ARN)]
+		return cmp.Or(first.first.Compare(second.first), compare(a, b))
+	})
+	slices.SortStableFunc(d.Removals, func(a, b rules.Removal) int {
+		return cmp.Or(a.At.Compare(b.At), -strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.AccountID, b.AccountID))
+	})
+}
+
+// accountOf is the account that an ARN names, empty for what is not an ARN.
+func accountOf(s string) string {
+	a, err := arn.Parse(s)
+	if err != nil {
+		return ""
+	}
+	return a.AccountID
+}
