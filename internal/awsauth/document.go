@@ -2,6 +2,7 @@ package awsauth
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -115,8 +116,19 @@ type Result struct {
 	// Overflow are the wanted entries that do not fit into the limit, in order.
 	Overflow []Entry
 	// Problems are the keys that had to be left alone although they should
-	// change, with the reason.
+	// change, and those in which EKS sees nothing at all, with the reason.
 	Problems map[string]error
+}
+
+// ProblemText is one line for each problem, in a fixed order.
+func (r Result) ProblemText() string {
+	var lines []string
+	for _, kind := range kinds {
+		if err := r.Problems[kind.DataKey()]; err != nil {
+			lines = append(lines, err.Error())
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Merge puts the wanted entries in and takes the owned ones that are not
@@ -135,7 +147,7 @@ func (d *Document) Merge(e Edit) Result {
 		next, original := l, originalOf(e.Originals, key)
 		mine := l.ours(e.Owned)
 		want, overflow, used := l.fit(mine, wanted(e.Want, l.kind), room)
-		if !l.settled(mine, want) {
+		if !l.settled(mine, want) || l.unreadable != nil && len(l.items) == 0 {
 			edited, remember, err := l.replace(mine, want, original)
 			if err != nil {
 				res.Problems[key] = fmt.Errorf("%s: %w", key, err)
