@@ -1,5 +1,13 @@
-// Command aws-auth-refresher keeps kube-system/aws-auth in step with the IAM
-// users and roles that exist right now.
+// Command aws-auth-refresher keeps the ConfigMap kube-system/aws-auth of an
+// Amazon EKS cluster in step with the IAM users and roles that exist.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
+)
+
+func main() {
+	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Version()))
+}

@@ -35,9 +35,15 @@ var tree = layers.Table{
 		},
 		2: {
 			"internal/awsauth",
+			"internal/principals",
+			"internal/removal",
 		},
-		3: {},
-		4: {},
+		3: {
+			"controllers",
+		},
+		4: {
+			"internal/app",
+		},
 		5: {},
 		6: {
 			".",

@@ -1,0 +1,279 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// Situation is everything that one refresh decides from.
+type Situation struct {
+	Now time.Time
+	// Rules are those in force; nil while none was ever accepted, and then
+	// nothing is concluded and everything stays.
+	Rules *rules.Set
+	// Principals are the IAM users and roles of the last listings.
+	Principals []rules.Principal
+	// Document is aws-auth as it stands; Missing says that there is none.
+	Document *awsauth.Document
+	Missing  bool
+	Record   rules.Record
+	// Ledger has observed the listings.
+	Ledger *removal.Ledger
+	// Removal sets the breaker; Approved lets through what it holds.
+	Removal  removal.Settings
+	Approved bool
+	// Adopt makes entries ours that are exactly what the rules produce.
+	Adopt bool
+	// Limit is the size of aws-auth that is not exceeded; 0: awsauth.MaxBytes.
+	Limit int
+}
+
+// Outcome is what one refresh comes to. It describes; nothing is done yet.
+type Outcome struct {
+	// Result is aws-auth as it should be; Record is to be stored before it.
+	Result awsauth.Result
+	Record rules.Record
+	// RecordChanged says that Record holds news, beside what may be forgotten.
+	RecordChanged bool
+
+	Evaluation rules.Evaluation
+	Removal    removal.Decision
+	// Conflicts are grants that give way to somebody else's entry.
+	Conflicts []Conflict
+	// Added, Changed and Removed are the differences between our entries in
+	// the document before and after, in document order.
+	Added, Changed, Removed []awsauth.Entry
+	// Ours and Foreign count the entries that EKS sees afterwards, by kind.
+	Ours, Foreign map[rules.Kind]int
+}
+
+// Conflict is a grant for an ARN that has an entry of somebody else's, which
+// wins.
+type Conflict struct {
+	Grant rules.Grant
+	Entry awsauth.Entry
+	// Same: the entry says what ours would say, so adopting would change nothing.
+	Same bool
+}
+
+// Compute decides what aws-auth should hold. It is a function of its argument
+// but for the ledger, which forgets evidence that is no longer needed.
+func Compute(s Situation) Outcome {
+	c := computation{Situation: s, recorded: newRecorded(s.Record, s.Now)}
+	if s.Rules != nil {
+		c.out.Evaluation = s.Rules.Evaluate(s.Principals, c.recorded.granted)
+	}
+	c.listed = make(map[string]bool, len(s.Principals))
+	for _, p := range s.Principals {
+		c.listed[arn.Fold(p.ARN)] = true
+	}
+	c.sortEntries()
+	want := c.wanted()
+	kept := c.keep(want)
+	c.out.Result = s.Document.Merge(awsauth.Edit{
+		Owned: c.owned, Want: append(entriesOf(want), kept...), Originals: s.Record.Originals, Limit: s.Limit,
+	})
+	c.out.Record = c.record(want)
+	c.out.RecordChanged = news(s.Record, c.out.Record, s.Now)
+	c.compare()
+	return c.out
+}
+
+type computation struct {
+	Situation
+	out      Outcome
+	recorded recorded
+	adopted  map[entryKey]bool
+	ours     []awsauth.Entry           // in the document
+	foreign  map[string]awsauth.Entry  // by folded ARN, of either kind
+	granted  map[entryKey]rules.Grant  // what the rules grant, conflicts included
+	held     map[entryKey]removal.Held // entries that the breaker holds
+	removed  map[entryKey]bool
+	listed   map[string]bool // folded ARNs of the principals
+}
+
+// entryKey identifies an entry within aws-auth.
+type entryKey struct {
+	kind rules.Kind
+	arn  string // folded, as aws-auth holds it
+}
+
+func keyOf(e awsauth.Entry) entryKey { return entryKey{e.Kind, e.Key()} }
+
+func grantKey(g rules.Grant) entryKey { return entryKey{g.Kind, arn.Fold(g.EntryARN)} }
+
+func entryOf(g rules.Grant) awsauth.Entry {
+	return awsauth.Entry{Kind: g.Kind, ARN: g.EntryARN, Username: g.Username, Groups: g.Groups}
+}
+
+func entriesOf(grants []rules.Grant) []awsauth.Entry {
+	entries := make([]awsauth.Entry, len(grants))
+	for i, g := range grants {
+		entries[i] = entryOf(g)
+	}
+	return entries
+}
+
+// owned reports whether an entry of the document is ours: recorded with just
+// this content, or adopted now.
+func (c *computation) owned(e awsauth.Entry) bool {
+	return c.recorded.holds(e) || c.adopted[keyOf(e)] && c.matchesGrant(e)
+}
+
+func (c *computation) matchesGrant(e awsauth.Entry) bool {
+	g, ok := c.granted[keyOf(e)]
+	return ok && rules.ContentDigest(g.Username, g.Groups) == e.Digest()
+}
+
+// sortEntries tells ours from somebody else's, adopting where that is asked for.
+func (c *computation) sortEntries() {
+	c.granted = make(map[entryKey]rules.Grant, len(c.out.Evaluation.Grants))
+	for _, g := range c.out.Evaluation.Grants {
+		c.granted[grantKey(g)] = g
+	}
+	entries := c.Document.Entries()
+	if c.Adopt {
+		c.adopted = map[entryKey]bool{}
+		for _, e := range entries {
+			c.adopted[keyOf(e)] = !c.recorded.holds(e) && c.matchesGrant(e)
+		}
+	}
+	c.foreign = map[string]awsauth.Entry{}
+	for _, e := range entries {
+		if c.owned(e) {
+			c.ours = append(c.ours, e)
+		} else {
+			c.foreign[e.Key()] = e
+		}
+	}
+}
+
+// wanted are the grants that should stand in the document, in order.
+func (c *computation) wanted() []rules.Grant {
+	want := make([]rules.Grant, 0, len(c.out.Evaluation.Grants))
+	for _, g := range c.out.Evaluation.Grants {
+		if e, taken := c.foreign[arn.Fold(g.EntryARN)]; taken {
+			c.out.Conflicts = append(c.out.Conflicts, Conflict{
+				Grant: g, Entry: e, Same: e.Kind == g.Kind && c.matchesGrant(e),
+			})
+			continue
+		}
+		want = append(want, g)
+	}
+	return want
+}
+
+// keep decides about those of our entries that are no longer wanted, and
+// returns the ones that stay for now.
+func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
+	wantedKeys := make(map[entryKey]bool, len(want))
+	for _, g := range want {
+		wantedKeys[grantKey(g)] = true
+	}
+	unwanted := map[entryKey]awsauth.Entry{}
+	for _, e := range c.ours {
+		_, taken := c.foreign[e.Key()]
+		if !wantedKeys[keyOf(e)] && !taken {
+			unwanted[keyOf(e)] = e
+		}
+	}
+	c.decide(unwanted)
+	var kept []awsauth.Entry
+	for key, e := range unwanted {
+		if !c.removed[key] {
+			kept = append(kept, e)
+		}
+	}
+	slices.SortFunc(kept, func(a, b awsauth.Entry) int { return strings.Compare(a.ARN, b.ARN) })
+	return kept
+}
+
+func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
+	c.held, c.removed = map[entryKey]removal.Held{}, map[entryKey]bool{}
+	if c.Rules == nil {
+		return
+	}
+	in := removal.Input{Now: c.Now, Removals: c.Record.Removals, Approved: c.Approved, Settings: c.Removal}
+	for _, e := range c.ours {
+		o := c.recorded.owner(e, c.granted)
+		in.Owned = append(in.Owned, o)
+		if _, ok := unwanted[keyOf(e)]; !ok {
+			continue
+		}
+		in.Candidates = append(in.Candidates, removal.Candidate{
+			Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
+			Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
+			Listed:    c.listed[arn.Fold(o.ARN)],
+			HeldSince: o.HeldSince,
+		})
+	}
+	c.out.Removal = c.Ledger.Decide(in)
+	for _, r := range c.out.Removal.Remove {
+		c.removed[principalKey(r.Kind, r.ARN)] = true
+	}
+	for _, h := range c.out.Removal.Held {
+		c.held[principalKey(h.Kind, h.ARN)] = h
+	}
+}
+
+func accountOf(principalARN string) string {
+	a, err := arn.Parse(principalARN)
+	if err != nil {
+		return ""
+	}
+	return a.AccountID
+}
+
+// principalKey is the key of a principal's entry: a role's path is not in it.
+func principalKey(kind rules.Kind, principalARN string) entryKey {
+	if kind == rules.Role {
+		if a, err := arn.Parse(principalARN); err == nil {
+			principalARN = a.WithoutPath().String()
+		}
+	}
+	return entryKey{kind, arn.Fold(principalARN)}
+}
+
+// compare lists what the result changes, and counts.
+func (c *computation) compare() {
+	before := make(map[entryKey]string, len(c.ours))
+	for _, e := range c.ours {
+		before[keyOf(e)] = e.Digest()
+	}
+	c.out.Ours, c.out.Foreign = map[rules.Kind]int{}, map[rules.Kind]int{}
+	after := map[entryKey]bool{}
+	for _, e := range c.out.Result.Document.Entries() {
+		key := keyOf(e)
+		_, wasOurs := before[key]
+		_, wasForeign := c.foreign[e.Key()]
+		if wasForeign || !wasOurs && !c.wasGranted(key) {
+			c.out.Foreign[e.Kind]++
+			continue
+		}
+		after[key] = true
+		c.out.Ours[e.Kind]++
+		switch old, there := before[key]; {
+		case !there:
+			c.out.Added = append(c.out.Added, e)
+		case old != e.Digest():
+			c.out.Changed = append(c.out.Changed, e)
+		}
+	}
+	for _, e := range c.ours {
+		if !after[keyOf(e)] {
+			c.out.Removed = append(c.out.Removed, e)
+			after[keyOf(e)] = true
+		}
+	}
+}
+
+func (c *computation) wasGranted(key entryKey) bool {
+	_, ok := c.granted[key]
+	return ok
+}

@@ -1,0 +1,124 @@
+package controllers
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// Metrics are the refresher's own; all names begin with aws_auth_refresher_.
+type Metrics struct {
+	refreshes, writes, iamCalls, changes   *prometheus.CounterVec
+	lastSuccess, bytes, bytesLimit, held   prometheus.Gauge
+	leftOut, givenWay                      prometheus.Gauge
+	entries, matches, condition, principal *prometheus.GaugeVec
+	duration                               prometheus.Histogram
+	limit                                  int
+}
+
+// NewMetrics registers the metrics with reg; limit is the size that aws-auth
+// must not exceed, in bytes.
+func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
+	const prefix = "aws_auth_refresher_"
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + name, Help: help})
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + name, Help: help}, labels)
+	}
+	if limit == 0 {
+		limit = awsauth.MaxBytes
+	}
+	m := &Metrics{
+		refreshes:   counter("refreshes_total", "Refreshes by result: ok, degraded or error.", "result"),
+		writes:      counter("writes_total", "Writes of aws-auth."),
+		iamCalls:    counter("iam_list_calls_total", "Pages listed from IAM, by kind and result: ok or error.", "kind", "result"),
+		changes:     counter("entry_changes_total", "Entries of ours that were added, changed, removed or put back.", "change"),
+		lastSuccess: gauge("last_success_timestamp_seconds", "When the last refresh ended without trouble, in Unix seconds."),
+		bytes:       gauge("aws_auth_bytes", "Size of the data of aws-auth, in bytes."),
+		bytesLimit:  gauge("aws_auth_limit_bytes", "The size that aws-auth is not let exceed, in bytes."),
+		held:        gauge("held_removals", "Entries that the breaker keeps in aws-auth."),
+		leftOut:     gauge("left_out", "Principals that a rule selects and that are not let in: bad names, or no room."),
+		givenWay:    gauge("given_way", "Grants that gave way to somebody else's entry."),
+		entries:     gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
+		matches:     gauges("rule_matches", "Principals that a rule matches.", "rule"),
+		condition:   gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
+		principal:   gauges("principals", "IAM principals in the last complete listing, by kind.", "kind"),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
+		}),
+		limit: limit,
+	}
+	m.bytesLimit.Set(float64(limit))
+	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,
+		m.leftOut, m.givenWay, m.entries, m.matches, m.condition, m.principal, m.duration)
+	return m
+}
+
+func (m *Metrics) listed(l principals.Listing) {
+	for kind, scope := range map[rules.Kind]principals.Scope{rules.User: l.Users, rules.Role: l.Roles} {
+		result := "ok"
+		if !scope.Complete {
+			result = "error"
+		}
+		if scope.Asked {
+			m.iamCalls.WithLabelValues(string(kind), result).Add(float64(scope.Calls))
+		}
+		if scope.Complete {
+			m.principal.WithLabelValues(string(kind)).Set(float64(len(only(kind, l.Principals))))
+		}
+	}
+}
+
+func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
+	result := "ok"
+	for _, c := range conditions {
+		value := 0.0
+		if c.Status == metav1.ConditionTrue {
+			value = 1
+		}
+		m.condition.WithLabelValues(c.Type).Set(value)
+		if c.Type == ConditionDegraded && value == 1 {
+			result = "degraded"
+		}
+	}
+	if run.err != nil {
+		result = "error"
+	}
+	m.refreshes.WithLabelValues(result).Inc()
+	m.duration.Observe(run.took.Seconds())
+	if run.written {
+		m.writes.WithLabelValues().Inc()
+		m.changes.WithLabelValues("added").Add(float64(len(run.out.Added) - len(run.drift)))
+		m.changes.WithLabelValues("put_back").Add(float64(len(run.drift)))
+		m.changes.WithLabelValues("changed").Add(float64(len(run.out.Changed)))
+		m.changes.WithLabelValues("removed").Add(float64(len(run.out.Removed)))
+	}
+	if run.out.Result.Document == nil {
+		return
+	}
+	if result == "ok" {
+		m.lastSuccess.Set(float64(run.now.UnixNano()) / float64(time.Second))
+	}
+	m.bytes.Set(float64(run.out.Result.Document.Size()))
+	m.held.Set(float64(len(run.out.Removal.Held)))
+	m.leftOut.Set(float64(len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow)))
+	m.givenWay.Set(float64(len(run.out.Conflicts)))
+	for _, kind := range rules.Kinds() {
+		m.entries.WithLabelValues(string(kind), "ours").Set(float64(run.out.Ours[kind]))
+		m.entries.WithLabelValues(string(kind), "others").Set(float64(run.out.Foreign[kind]))
+	}
+	m.matches.Reset()
+	for _, c := range run.out.Evaluation.Rules {
+		m.matches.WithLabelValues(ruleName(c.Kind, c.Rule)).Set(float64(c.Matched))
+	}
+}

@@ -1,0 +1,151 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// PlanData is what a plan is made from: manifests and listings, from files or
+// live.
+type PlanData struct {
+	// Rules is required; AWSAuth and State may be nil.
+	Rules, AWSAuth, State *corev1.ConfigMap
+	// Principals are those of the kinds in Listed, all of them.
+	Principals []rules.Principal
+	Listed     []rules.Kind
+	// AccountID is whose principals were listed; "" if only they tell.
+	AccountID string
+	Options   rules.Options
+	Removal   removal.Settings
+	Adopt     bool
+	Now       time.Time
+}
+
+// NewPlan computes what the controller would come to with this data, by the
+// very code that it runs. Principals that are missing from the listings count
+// as confirmed to be gone, which takes the controller a second look. Rules
+// that are refused are a *rules.Problems.
+func NewPlan(d PlanData) (Outcome, error) {
+	if len(d.Rules.BinaryData) > 0 {
+		return Outcome{}, errRulesBinary
+	}
+	set, err := rules.Parse(d.Rules.Data, d.Options)
+	if err != nil {
+		return Outcome{}, err
+	}
+	s := Situation{
+		Now: d.Now, Rules: set, Principals: d.Principals, Ledger: &removal.Ledger{}, Removal: d.Removal, Adopt: d.Adopt,
+		Approved: d.Rules.Annotations[ApproveAnnotation] == rules.DataDigest(d.Rules.Data),
+	}
+	if d.State != nil {
+		if s.Record, err = rules.DecodeRecord(d.State.BinaryData[recordKey]); err != nil {
+			return Outcome{}, fmt.Errorf("state ConfigMap %s, binaryData %s: %w", d.State.Name, recordKey, err)
+		}
+	}
+	var reader awsauth.Reader
+	s.Missing = d.AWSAuth == nil
+	if s.Missing {
+		s.Document = reader.Read(nil, 0)
+	} else {
+		s.Document = reader.Read(d.AWSAuth.Data, binaryBytes(d.AWSAuth))
+	}
+	confirmGone(s.Ledger, d, s.Record)
+	return Compute(s), nil
+}
+
+// confirmGone gives the ledger the evidence that the controller would gather
+// in time.
+func confirmGone(ledger *removal.Ledger, d PlanData, record rules.Record) {
+	there := map[string]bool{}
+	accounts := map[string]bool{}
+	for _, p := range d.Principals {
+		there[arn.Fold(p.ARN)] = true
+		accounts[p.AccountID] = true
+	}
+	if d.AccountID != "" {
+		accounts[d.AccountID] = true
+	}
+	for account := range accounts {
+		for _, ago := range []time.Duration{2 * time.Minute, time.Minute} {
+			for _, kind := range d.Listed {
+				ledger.Observe(removal.Observation{
+					AccountID: account, Kind: kind, PathPrefix: "/", Complete: true, Begun: d.Now.Add(-ago),
+					Has: func(foldedARN string) bool { return there[foldedARN] },
+				})
+			}
+		}
+	}
+	for _, o := range record.Entries {
+		if !there[arn.Fold(o.ARN)] && slices.Contains(d.Listed, o.Kind) {
+			ledger.Confirm(o.ARN, d.Now.Add(-time.Second), false)
+		}
+	}
+}
+
+// LiveConfig says where ReadLive reads.
+type LiveConfig struct {
+	Cluster   *rest.Config
+	Namespace string
+	Names     Names
+	Lister    Lister
+	// Rules replace those in the cluster; nil reads those.
+	Rules   *corev1.ConfigMap
+	Options rules.Options
+}
+
+// ReadLive reads the data for a plan from the cluster and from IAM.
+func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
+	core, err := corev1client.NewForConfig(c.Cluster)
+	if err != nil {
+		return PlanData{}, fmt.Errorf("configuring the Kubernetes client: %w", err)
+	}
+	s := store{configMaps: core.ConfigMaps(c.Namespace), names: c.Names}
+	d := PlanData{Rules: c.Rules}
+	for name, to := range map[string]**corev1.ConfigMap{c.Names.Rules: &d.Rules, c.Names.AWSAuth: &d.AWSAuth, c.Names.State: &d.State} {
+		if *to != nil {
+			continue
+		}
+		if *to, err = s.get(ctx, name); err != nil {
+			return PlanData{}, err
+		}
+	}
+	if d.Rules == nil {
+		return PlanData{}, fmt.Errorf("%w %s/%s; give rules with --rules", errRulesMissing, c.Namespace, c.Names.Rules)
+	}
+	if d.AWSAuth == nil {
+		d.AWSAuth = &corev1.ConfigMap{}
+		d.AWSAuth.Namespace, d.AWSAuth.Name = c.Namespace, c.Names.AWSAuth
+	}
+	set, err := rules.Parse(d.Rules.Data, c.Options)
+	if err != nil {
+		return d, nil //nolint:nilerr // NewPlan says so, with the place
+	}
+	listing := c.Lister.List(ctx, set.Needs())
+	return d, d.takeListing(listing)
+}
+
+func (d *PlanData) takeListing(l principals.Listing) error {
+	for kind, scope := range map[rules.Kind]principals.Scope{rules.User: l.Users, rules.Role: l.Roles} {
+		if scope.Asked && !scope.Complete {
+			return errors.Join(fmt.Errorf("listing IAM %ss", kind), scope.Err)
+		}
+		if scope.Asked {
+			d.Listed = append(d.Listed, kind)
+		}
+	}
+	d.Principals, d.AccountID = l.Principals, l.AccountID
+	return nil
+}

@@ -1,0 +1,307 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// Lister tells which IAM principals exist. List never fails as a whole: each
+// kind's scope says whether it is complete. Exists asks about one principal in
+// its own account; an error means that nothing is known.
+type Lister interface {
+	List(ctx context.Context, needs rules.Needs) principals.Listing
+	Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error)
+}
+
+// Config configures an AWSAuthReconciler.
+type Config struct {
+	// ConfigMaps is the client for the namespace of all ConfigMaps, normally
+	// kube-system.
+	ConfigMaps corev1client.ConfigMapInterface
+	// Namespace is that namespace.
+	Namespace string
+	// Names are the ConfigMaps' names; see NamesFor.
+	Names  Names
+	Lister Lister
+	// Events receives what people should hear of; it goes to the rules ConfigMap.
+	Events  events.EventRecorder
+	Metrics *Metrics
+	Clock   clock.PassiveClock
+	// RefreshInterval is the time between listings; default 15s, jittered by
+	// up to a tenth.
+	RefreshInterval time.Duration
+	// Removal sets the breaker.
+	Removal removal.Settings
+	// Adopt takes entries that are exactly what the rules produce for ours.
+	Adopt bool
+	// Rules says how rules are read.
+	Rules rules.Options
+	// Limit is the size that aws-auth must not exceed; default awsauth.MaxBytes.
+	Limit int
+}
+
+const (
+	// refreshTimeout ends a refresh that hangs; every AWS call has its own,
+	// shorter deadline.
+	refreshTimeout = 2 * time.Minute
+	// writeAttempts bounds how often one refresh starts over because somebody
+	// else wrote in between; the next one is due soon anyway.
+	writeAttempts = 5
+	// recreateAfter is how long an aws-auth that we had entries in must be
+	// missing before it is made again without them who else was in it: whoever
+	// deletes it to create it anew goes first.
+	recreateAfter = time.Minute
+)
+
+// AWSAuthReconciler refreshes one aws-auth. It is made by NewReconciler and
+// must be driven by one worker.
+type AWSAuthReconciler struct {
+	Config
+	store  store
+	reader awsauth.Reader
+	ledger removal.Ledger
+	rules  compiled
+	known  known
+	// missingSince is when aws-auth was first found missing; zero: it is there.
+	missingSince time.Time
+	announced    map[string]string
+	ready        chan struct{}
+}
+
+// NewReconciler returns a reconciler that has done nothing yet.
+func NewReconciler(c Config) *AWSAuthReconciler {
+	if c.RefreshInterval == 0 {
+		c.RefreshInterval = 15 * time.Second
+	}
+	if c.Limit == 0 {
+		c.Limit = awsauth.MaxBytes
+	}
+	return &AWSAuthReconciler{
+		Config: c, store: store{configMaps: c.ConfigMaps, names: c.Names},
+		announced: map[string]string{}, ready: make(chan struct{}),
+	}
+}
+
+// refresh is what one run finds and does.
+type refresh struct {
+	now     time.Time
+	log     logr.Logger
+	rules   ruleset
+	state   *corev1.ConfigMap // nil: none yet
+	record  rules.Record
+	awsAuth *corev1.ConfigMap // nil: missing
+	out     Outcome
+	drift   []awsauth.Entry // of ours, that somebody had taken out
+	again   []string        // ARNs of principals that were made again
+	written bool
+	waiting time.Duration // until a missing aws-auth is made; 0: not waiting
+	err     error         // what kept the refresh from its end
+	took    time.Duration
+
+	namespace, rulesName string // for messages
+}
+
+// Reconcile does one refresh: on time, or because a ConfigMap changed. It
+// returns an error only for trouble with the API server, which is worth an
+// early retry; everything else waits for the next interval and is reported.
+func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules}
+	run.err = r.refresh(ctx, run)
+	run.took = r.Clock.Since(run.now)
+	if ctx.Err() != nil && errors.Is(run.err, context.Canceled) {
+		return ctrl.Result{}, run.err // stopping: no status about that
+	}
+	statusErr := r.report(ctx, run)
+	r.markReady()
+	if err := errors.Join(retriable(run.err), statusErr); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: r.next(run)}, nil
+}
+
+// retriable drops the errors that only a person can mend.
+func retriable(err error) error {
+	if errors.Is(err, errRecordUnusable) {
+		return nil
+	}
+	return err
+}
+
+func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
+	cm, err := r.store.get(ctx, r.Names.Rules)
+	if err != nil {
+		return err
+	}
+	if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
+		return err
+	}
+	run.rules = r.rules.choose(cm, run.record.Rules, r.Rules)
+	r.list(ctx, run)
+	for attempt := range writeAttempts {
+		if attempt > 0 {
+			if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
+				return err
+			}
+		}
+		if err = r.decideAndWrite(ctx, run); !errors.Is(err, errStale) {
+			return err
+		}
+		run.log.V(1).Info("starting over", "reason", err.Error())
+		if err := wait.PollUntilContextTimeout(ctx, wait.Jitter(20*time.Millisecond, 2), time.Second, false,
+			func(context.Context) (bool, error) { return true, nil }); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("giving way to other writers until the next refresh: %w", err)
+}
+
+// list lists IAM where that is due: on time, and when the rules have changed.
+func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
+	if run.rules.set == nil || !r.known.due(run.now, run.rules.digest) {
+		return
+	}
+	listing := r.Lister.List(ctx, run.rules.set.Needs())
+	r.Metrics.listed(listing)
+	for _, o := range observations(listing) {
+		r.ledger.Observe(o)
+	}
+	run.again = r.known.update(listing)
+	r.known.digest, r.known.at = run.rules.digest, run.now
+	r.known.next = run.now.Add(wait.Jitter(r.RefreshInterval*19/20, 0.1))
+}
+
+// decideAndWrite reads aws-auth, decides, and writes: first the record, then
+// aws-auth.
+func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) error {
+	var err error
+	if run.awsAuth, err = r.store.get(ctx, r.Names.AWSAuth); err != nil {
+		return err
+	}
+	if run.awsAuth != nil {
+		r.missingSince = time.Time{}
+	}
+	run.out = Compute(r.situation(run))
+	if r.verify(ctx, run) {
+		run.out = Compute(r.situation(run))
+	}
+	run.drift = drift(run.record, run.out.Added, run.now)
+	create := run.awsAuth == nil && len(run.out.Result.Changed) > 0
+	if create && !r.mayCreate(run) {
+		return r.storeRecord(ctx, run)
+	}
+	if err := r.storeRecord(ctx, run); err != nil {
+		return err
+	}
+	if len(run.out.Result.Changed) == 0 {
+		return nil
+	}
+	if create {
+		if run.awsAuth, err = r.store.createAWSAuth(ctx); err != nil {
+			return err
+		}
+	}
+	if run.awsAuth, err = r.store.applyAWSAuth(ctx, run.awsAuth, run.out.Result.Document.Values()); err != nil {
+		return err
+	}
+	r.reader.Remember(run.out.Result.Document)
+	run.written = true
+	return nil
+}
+
+func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error {
+	if !run.out.RecordChanged && !run.rules.unsaved(run.record) {
+		return nil
+	}
+	state, err := r.store.writeRecord(ctx, run.state, run.out.Record)
+	if err != nil {
+		return err
+	}
+	run.state, run.record = state, run.out.Record
+	return nil
+}
+
+func (r *AWSAuthReconciler) situation(run *refresh) Situation {
+	s := Situation{
+		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Record: run.record,
+		Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
+	}
+	s.Record.Rules = run.rules.inForce
+	if run.awsAuth == nil {
+		s.Document, s.Missing = r.reader.Read(nil, 0), true
+	} else {
+		s.Document = r.reader.Read(run.awsAuth.Data, binaryBytes(run.awsAuth))
+	}
+	return s
+}
+
+// verify asks IAM about principals that two listings lacked, oldest first, and
+// reports whether it learned anything.
+func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
+	learned := false
+	for _, c := range run.out.Removal.Verify {
+		at := r.Clock.Now()
+		exists, err := r.Lister.Exists(ctx, c.Kind, c.ARN)
+		if errors.Is(err, principals.ErrRateLimited) || ctx.Err() != nil {
+			return learned
+		}
+		if err != nil {
+			run.log.Error(err, "could not ask IAM about a principal that is no longer listed", "arn", c.ARN)
+			return learned
+		}
+		r.ledger.Confirm(c.ARN, at, exists)
+		learned = true
+	}
+	return learned
+}
+
+// mayCreate reports whether a missing aws-auth may be made.
+func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
+	had := false
+	for _, o := range run.record.Entries {
+		had = had || o.Forget.IsZero()
+	}
+	if !had || run.state == nil {
+		return true
+	}
+	if r.missingSince.IsZero() || r.missingSince.After(run.now) {
+		r.missingSince = run.now
+	}
+	run.waiting = recreateAfter - run.now.Sub(r.missingSince)
+	return run.waiting <= 0
+}
+
+// next is the time until something is due: a listing, the end of a hold, or
+// the creation of a missing aws-auth.
+func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
+	now := r.Clock.Now()
+	due := r.known.next
+	if run.rules.set == nil || due.IsZero() {
+		due = now.Add(wait.Jitter(r.RefreshInterval*19/20, 0.1))
+	}
+	for _, h := range run.out.Removal.Held {
+		if h.Until.Before(due) {
+			due = h.Until
+		}
+	}
+	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
+		due = now.Add(run.waiting)
+	}
+	return max(due.Sub(now), 50*time.Millisecond)
+}

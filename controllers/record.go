@@ -1,0 +1,176 @@
+package controllers
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// How long an entry that is out of the document still counts as ours, should
+// somebody write an older copy of aws-auth back. A principal that is gone
+// cannot be anybody's on purpose; one that lives may be entered by hand soon.
+const (
+	rememberGone   = time.Hour
+	rememberLiving = time.Minute
+)
+
+// recorded is the record, indexed for look-ups.
+type recorded struct {
+	entries   map[entryKey][]rules.Owned
+	selectors map[[2]string]bool // folded principal ARN, selector digest
+}
+
+func newRecorded(r rules.Record, now time.Time) recorded {
+	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: map[[2]string]bool{}}
+	for _, o := range r.Entries {
+		if forgotten(o, now) {
+			continue
+		}
+		key := principalKey(o.Kind, o.ARN)
+		rec.entries[key] = append(rec.entries[key], o)
+		for _, s := range o.Selectors {
+			rec.selectors[[2]string{arn.Fold(o.ARN), s}] = true
+		}
+	}
+	return rec
+}
+
+// forgotten: a clock that jumped must not make an entry ours for ever, so a
+// time further ahead than any that is ever written counts as past.
+func forgotten(o rules.Owned, now time.Time) bool {
+	return !o.Forget.IsZero() && (!now.Before(o.Forget) || o.Forget.Sub(now) > rememberGone)
+}
+
+// holds reports whether an entry with this very content is recorded as ours.
+func (r recorded) holds(e awsauth.Entry) bool {
+	_, ok := r.find(e)
+	return ok
+}
+
+func (r recorded) find(e awsauth.Entry) (rules.Owned, bool) {
+	for _, o := range r.entries[keyOf(e)] {
+		if o.Digest == e.Digest() {
+			return o, true
+		}
+	}
+	return rules.Owned{}, false
+}
+
+// granted tells frozen rules whom they granted to before.
+func (r recorded) granted(_ rules.Kind, foldedPrincipalARN, selectorDigest string) bool {
+	return r.selectors[[2]string{foldedPrincipalARN, selectorDigest}]
+}
+
+// owner is the record of one of our entries in the document, which for an
+// adopted one comes from its grant.
+func (r recorded) owner(e awsauth.Entry, grants map[entryKey]rules.Grant) rules.Owned {
+	if o, ok := r.find(e); ok {
+		return o
+	}
+	return ownedBy(grants[keyOf(e)])
+}
+
+func ownedBy(g rules.Grant) rules.Owned {
+	return rules.Owned{
+		Kind: g.Kind, ARN: g.PrincipalARN, Digest: rules.ContentDigest(g.Username, g.Groups), Selectors: g.Selectors,
+	}
+}
+
+type ownedKey struct {
+	kind        rules.Kind
+	arn, digest string
+}
+
+// record is what must be stored before the document is written: everything of
+// ours that stands there, was there lately, or is about to be.
+func (c *computation) record(want []rules.Grant) rules.Record {
+	next := rules.Record{
+		Originals: c.out.Result.Originals, Rules: c.Record.Rules, Removals: c.Record.Removals,
+	}
+	if c.Rules != nil && len(c.removed) > 0 {
+		next.Removals = c.out.Removal.Removals
+	}
+	entries := map[ownedKey]rules.Owned{}
+	for _, o := range c.standing() {
+		entries[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = o
+	}
+	left := map[entryKey]bool{}
+	for _, e := range c.out.Result.Overflow {
+		left[keyOf(e)] = true
+	}
+	for _, g := range want {
+		if left[grantKey(g)] || c.out.Result.Problems[g.Kind.DataKey()] != nil {
+			continue
+		}
+		o := ownedBy(g)
+		entries[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = o
+	}
+	next.Entries = slices.Collect(maps.Values(entries))
+	return next
+}
+
+// standing is the record brought up to date with the document and with what
+// was decided. Where the document or a key of it cannot be read, nothing is
+// concluded from what is missing there.
+func (c *computation) standing() []rules.Owned {
+	there := map[ownedKey]bool{}
+	for _, e := range c.ours {
+		o := c.recorded.owner(e, c.granted)
+		there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = true
+	}
+	unreadable := c.Document.Problems()
+	var standing []rules.Owned
+	for _, o := range c.Record.Entries {
+		if forgotten(o, c.Now) {
+			continue
+		}
+		o.HeldSince = c.held[principalKey(o.Kind, o.ARN)].Since
+		switch {
+		case c.Missing || unreadable[o.Kind.DataKey()] != nil:
+		case there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]:
+			// Also while its removal is on the way: only what was seen to be out
+			// may ever be forgotten.
+			o.Forget = time.Time{}
+		case o.Forget.IsZero():
+			o.Forget = c.Now.Add(c.rememberFor(o))
+		}
+		standing = append(standing, o)
+	}
+	return standing
+}
+
+func (c *computation) rememberFor(o rules.Owned) time.Duration {
+	if c.Rules != nil && c.Rules.CouldMatch(o.Kind, o.ARN) && !c.listed[arn.Fold(o.ARN)] {
+		return rememberGone
+	}
+	return rememberLiving
+}
+
+// news reports whether storing next matters: it holds more, holds something
+// back, or lets something go that the old record kept. What was only due to be
+// forgotten can wait for the next change.
+func news(old, next rules.Record, now time.Time) bool {
+	if !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) {
+		return true
+	}
+	before := make(map[ownedKey]rules.Owned, len(old.Entries))
+	for _, o := range old.Entries {
+		if !forgotten(o, now) {
+			before[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = o
+		}
+	}
+	if len(before) != len(next.Entries) {
+		return true
+	}
+	for _, o := range next.Entries {
+		b, ok := before[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]
+		if !ok || !b.HeldSince.Equal(o.HeldSince) || !b.Forget.Equal(o.Forget) || !slices.Equal(b.Selectors, o.Selectors) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// namesInEvent is how many entries an event names; the log names all.
+const namesInEvent = 5
+
+// report tells people, in the status ConfigMap, events, metrics and the log,
+// what a refresh found and did.
+func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
+	status := run.status()
+	status.Conditions = r.conditions(run)
+	r.Metrics.refreshed(run, status.Conditions)
+	r.announceChanges(run)
+	r.announceConditions(run, status.Conditions)
+	return r.writeStatus(ctx, status)
+}
+
+func (r *AWSAuthReconciler) announceChanges(run *refresh) {
+	for _, principal := range run.again {
+		if _, granted := run.grantFor(principal); granted {
+			r.event(run, corev1.EventTypeNormal, "PrincipalMadeAgain",
+				principal+" was deleted and made again under the same name; its entry stays")
+		}
+	}
+	if !run.written {
+		return
+	}
+	for _, change := range []struct {
+		reason, verb string
+		entries      []awsauth.Entry
+	}{
+		{"EntriesAdded", "added", without(run.out.Added, run.drift)},
+		{"EntriesPutBack", "put back what somebody else had taken out:", run.drift},
+		{"EntriesChanged", "changed", run.out.Changed},
+		{"EntriesRemoved", "removed", run.out.Removed},
+	} {
+		if len(change.entries) == 0 {
+			continue
+		}
+		for _, e := range change.entries {
+			run.log.Info(change.verb, "arn", e.ARN, "username", e.Username, "groups", e.Groups)
+		}
+		r.event(run, corev1.EventTypeNormal, change.reason, change.verb+" "+names(change.entries))
+	}
+}
+
+func (run *refresh) grantFor(principalARN string) (rules.Grant, bool) {
+	for _, g := range run.out.Evaluation.Grants {
+		if g.PrincipalARN == principalARN {
+			return g, true
+		}
+	}
+	return rules.Grant{}, false
+}
+
+func names(entries []awsauth.Entry) string {
+	var list []string
+	for i, e := range entries {
+		if i == namesInEvent {
+			list = append(list, fmt.Sprintf("and %d more", len(entries)-i))
+			break
+		}
+		list = append(list, e.ARN+" as "+e.Username)
+	}
+	return strings.Join(list, ", ")
+}
+
+func without(entries, drop []awsauth.Entry) []awsauth.Entry {
+	if len(drop) == 0 {
+		return entries
+	}
+	dropped := map[entryKey]bool{}
+	for _, e := range drop {
+		dropped[keyOf(e)] = true
+	}
+	var rest []awsauth.Entry
+	for _, e := range entries {
+		if !dropped[keyOf(e)] {
+			rest = append(rest, e)
+		}
+	}
+	return rest
+}
+
+// drift are the added entries that the record already had in the document:
+// somebody took them out.
+func drift(record rules.Record, added []awsauth.Entry, now time.Time) []awsauth.Entry {
+	if len(added) == 0 {
+		return nil
+	}
+	stood := rules.Record{}
+	for _, o := range record.Entries {
+		if o.Forget.IsZero() {
+			stood.Entries = append(stood.Entries, o)
+		}
+	}
+	rec := newRecorded(stood, now)
+	var back []awsauth.Entry
+	for _, e := range added {
+		if rec.holds(e) {
+			back = append(back, e)
+		}
+	}
+	return back
+}
+
+// announceConditions makes an event, and a log line, of each condition that is
+// another one than at the last refresh.
+func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1.Condition) {
+	for _, c := range conditions {
+		said := string(c.Status) + c.Reason + c.Message
+		before, known := r.announced[c.Type]
+		if before == said {
+			continue
+		}
+		r.announced[c.Type] = said
+		bad := (c.Status == metav1.ConditionTrue) == (c.Type == ConditionRemovalHeld || c.Type == ConditionDegraded)
+		switch {
+		case c.Type == ConditionDegraded:
+		case bad:
+			run.log.Info("needs attention", "condition", c.Type, "reason", c.Reason, "message", c.Message)
+			if c.Reason != "NoRules" {
+				r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
+			}
+		case known || c.Type == ConditionRulesAccepted:
+			run.log.Info("as it should be", "condition", c.Type, "message", c.Message)
+			r.event(run, corev1.EventTypeNormal, c.Type+c.Reason, orElse(c.Message, "as it should be again"))
+		}
+	}
+	if run.err != nil {
+		run.log.Error(run.err, "refresh did not end well")
+	}
+	for _, kind := range rules.Kinds() {
+		scope := r.known.listing.Users
+		if kind == rules.Role {
+			scope = r.known.listing.Roles
+		}
+		if scope.Err != nil {
+			run.log.V(1).Info("listing failed", "kind", kind, "error", scope.Err.Error())
+		}
+	}
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func (r *AWSAuthReconciler) event(run *refresh, kind, reason, note string) {
+	regarding := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Names.Rules}}
+	if run.rules.written != nil {
+		regarding.UID = run.rules.written.UID
+	}
+	regarding.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	if len(note) > 1000 {
+		note = note[:1000] + "…"
+	}
+	r.Events.Eventf(regarding, nil, kind, reason, "Refresh", "%s", note)
+}

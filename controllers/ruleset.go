@@ -1,0 +1,96 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// ApproveAnnotation on the rules ConfigMap lets the removals through that the
+// breaker holds, if its value is the digest of the rules data beside it.
+const ApproveAnnotation = "aws-auth-refresher.io/approve-removal"
+
+// ruleset is the rules in force for one refresh, and what there is to say
+// about the ones that people wrote.
+type ruleset struct {
+	set *rules.Set // nil: none accepted yet
+	// inForce is the data behind set, digest its digest.
+	inForce map[string]string
+	digest  string
+	// written is the ConfigMap, nil if there is none; problem is why it is not
+	// in force.
+	written *corev1.ConfigMap
+	problem error
+	// approved: held removals are let through.
+	approved bool
+}
+
+var (
+	errRulesMissing = errors.New("there is no rules ConfigMap")
+	errRulesBinary  = errors.New("binaryData is not read; write the rules under data.mapUsers and data.mapRoles")
+)
+
+// compiled remembers the last rules that were compiled, because that is worth
+// doing only when they change.
+type compiled struct {
+	digest string
+	set    *rules.Set
+	err    error
+}
+
+func (c *compiled) compile(data map[string]string, o rules.Options) (*rules.Set, error) {
+	digest := rules.DataDigest(data)
+	if c.digest != digest {
+		set, err := rules.Parse(data, o)
+		*c = compiled{digest: digest, set: set, err: err}
+	}
+	return c.set, c.err
+}
+
+// choose accepts the rules in cm, or keeps those accepted last. Rules are
+// accepted or refused as a whole; data without rules is accepted and grants
+// nothing.
+func (c *compiled) choose(cm *corev1.ConfigMap, accepted map[string]string, o rules.Options) ruleset {
+	rs := ruleset{written: cm}
+	switch {
+	case cm == nil:
+		rs.problem = errRulesMissing
+	case len(cm.BinaryData) > 0:
+		rs.problem = errRulesBinary
+	default:
+		rs.set, rs.problem = c.compile(cm.Data, o)
+	}
+	if rs.problem == nil {
+		rs.inForce = nonNil(cm.Data)
+		rs.digest = rules.DataDigest(cm.Data)
+		rs.approved = cm.Annotations[ApproveAnnotation] == rs.digest
+		return rs
+	}
+	rs.set, rs.inForce = nil, accepted
+	if accepted == nil {
+		return rs
+	}
+	set, err := rules.Parse(accepted, o)
+	if err != nil {
+		rs.problem = fmt.Errorf("%w; and the rules accepted before are not accepted any longer: %w", rs.problem, err)
+		return rs
+	}
+	rs.set, rs.digest = set, rules.DataDigest(accepted)
+	return rs
+}
+
+func nonNil(data map[string]string) map[string]string {
+	if data == nil {
+		return map[string]string{}
+	}
+	return data
+}
+
+// unsaved reports whether the rules in force are yet to be stored.
+func (rs ruleset) unsaved(record rules.Record) bool {
+	return (rs.inForce == nil) != (record.Rules == nil) || !maps.Equal(rs.inForce, record.Rules)
+}

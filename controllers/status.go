@@ -1,0 +1,269 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// Condition types of the status ConfigMap; semantics as in metav1.Condition.
+const (
+	// ConditionRulesAccepted: the rules that people wrote are in force.
+	ConditionRulesAccepted = "RulesAccepted"
+	// ConditionPrincipalsListed: the last listings of IAM were complete.
+	ConditionPrincipalsListed = "PrincipalsListed"
+	// ConditionApplied: aws-auth holds what it should.
+	ConditionApplied = "Applied"
+	// ConditionRemovalHeld: the breaker holds entries that no rule grants.
+	ConditionRemovalHeld = "RemovalHeld"
+	// ConditionDegraded: something needs a person.
+	ConditionDegraded = "Degraded"
+)
+
+const (
+	statusListLimit  = 100 // how many principals a list in the status names
+	statusErrorLimit = 500 // bytes of an error message
+)
+
+// Status is what the status ConfigMap says. Each field is one key of its data,
+// as YAML. Nothing in it changes unless something happened.
+type Status struct {
+	Summary    string
+	Conditions []metav1.Condition
+	Rules      []RuleStatus
+	// GivenWay are grants that gave way to somebody else's entry, LeftOut
+	// principals that a rule selects in vain, Held and Waiting entries of ours
+	// that nobody is granted any longer.
+	GivenWay, LeftOut, Held, Waiting []PrincipalStatus
+}
+
+// RuleStatus is one rule and how many principals it matches.
+type RuleStatus struct {
+	Rule    string `json:"rule"` // as in "mapUsers 1"
+	Matched int    `json:"matched"`
+	Frozen  bool   `json:"frozen,omitempty"`
+}
+
+// PrincipalStatus is one principal and what there is to say about it.
+type PrincipalStatus struct {
+	ARN    string `json:"arn"`
+	Reason string `json:"reason"`
+}
+
+func (run *refresh) status() Status {
+	s := Status{Summary: run.summary()}
+	for _, c := range run.out.Evaluation.Rules {
+		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, Frozen: c.Frozen})
+	}
+	for _, c := range run.out.Conflicts {
+		reason := fmt.Sprintf("somebody else's entry gives it %s [%s]", c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
+		if c.Same {
+			reason = "somebody else's entry says the same; run once with --adopt to take it over"
+		}
+		s.GivenWay = append(s.GivenWay, PrincipalStatus{c.Grant.PrincipalARN, reason})
+	}
+	for _, l := range run.out.Evaluation.LeftOut {
+		s.LeftOut = append(s.LeftOut, PrincipalStatus{l.ARN, ruleName(l.Kind, l.Rule) + ": " + l.Reason})
+	}
+	for _, e := range run.out.Result.Overflow {
+		s.LeftOut = append(s.LeftOut, PrincipalStatus{e.ARN, "aws-auth is full: a ConfigMap holds 1 MiB"})
+	}
+	for _, h := range run.out.Removal.Held {
+		s.Held = append(s.Held, PrincipalStatus{h.ARN, "until " + h.Until.UTC().Format(time.RFC3339)})
+	}
+	for _, k := range run.out.Removal.Keep {
+		s.Waiting = append(s.Waiting, PrincipalStatus{k.ARN, k.Reason})
+	}
+	return s
+}
+
+func ruleName(kind rules.Kind, index int) string {
+	return fmt.Sprintf("%s rule %d", kind.DataKey(), index+1)
+}
+
+func (run *refresh) summary() string {
+	if run.rules.set == nil {
+		return "no rules are in force; nothing is changed"
+	}
+	text := fmt.Sprintf("%d users and %d roles of ours in aws-auth, %d entries of others",
+		run.out.Ours[rules.User], run.out.Ours[rules.Role], run.out.Foreign[rules.User]+run.out.Foreign[rules.Role])
+	if n := len(run.out.Removal.Held); n > 0 {
+		text += fmt.Sprintf("; %d removals held", n)
+	}
+	return text
+}
+
+// conditions are the present conditions, without transition times.
+func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
+	condition := func(kind string, ok bool, reason, message string) metav1.Condition {
+		status := metav1.ConditionFalse
+		if ok {
+			status = metav1.ConditionTrue
+		}
+		return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
+	}
+	reason, message := rulesReason(run.rules)
+	accepted := condition(ConditionRulesAccepted, run.rules.problem == nil, reason, message)
+	reason, message = r.listingReason(run)
+	listed := condition(ConditionPrincipalsListed, reason == "Complete", reason, message)
+	reason, message = appliedReason(run)
+	applied := condition(ConditionApplied, reason == "InStep", reason, message)
+	held := condition(ConditionRemovalHeld, len(run.out.Removal.Held) > 0, "NothingHeld", "")
+	if len(run.out.Removal.Held) > 0 {
+		held.Reason, held.Message = "Breaker", run.heldMessage()
+	}
+	degraded := condition(ConditionDegraded, false, "AsExpected", "")
+	for _, c := range []metav1.Condition{accepted, listed, applied} {
+		if c.Status == metav1.ConditionFalse {
+			degraded = condition(ConditionDegraded, true, c.Type+c.Reason, c.Message)
+			break
+		}
+	}
+	return []metav1.Condition{accepted, listed, applied, held, degraded}
+}
+
+func rulesReason(rs ruleset) (reason, message string) {
+	switch {
+	case rs.problem == nil:
+		return "Accepted", "the rules with digest " + rs.digest + " are in force"
+	case errors.Is(rs.problem, errRulesMissing):
+		reason = "Missing"
+	default:
+		reason = "Refused"
+	}
+	message = clip(rs.problem.Error())
+	if rs.set != nil {
+		return reason, message + "\nthe rules accepted last stay in force"
+	}
+	return reason, message + "\nno rules are in force, so aws-auth stays as it is"
+}
+
+func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string) {
+	if run.rules.set == nil {
+		return "NoRules", "IAM is not asked before there are rules"
+	}
+	l := r.known.listing
+	for _, kind := range rules.Kinds() {
+		scope := l.Users
+		if kind == rules.Role {
+			scope = l.Roles
+		}
+		if scope.Asked && !scope.Complete {
+			return "Failed", fmt.Sprintf("listing IAM %ss: %s; nothing is concluded from who is missing", kind, clip(scope.Err.Error()))
+		}
+	}
+	return "Complete", "account " + l.AccountID
+}
+
+func appliedReason(run *refresh) (reason, message string) {
+	switch {
+	case errors.Is(run.err, errRecordUnusable):
+		return "RecordUnusable", clip(run.err.Error())
+	case run.err != nil:
+		return "Failed", stableAPIError(run.err)
+	case run.waiting > 0:
+		return "Missing", "aws-auth was deleted; it is made again with our entries only after a minute, so that whoever " +
+			"deleted it can create it with everybody's"
+	case len(run.out.Result.Problems) > 0:
+		return "NotEditable", clip("aws-auth " + run.out.Result.ProblemText())
+	case len(run.out.Result.Overflow) > 0:
+		return "Full", fmt.Sprintf("%d entries do not fit: a ConfigMap holds 1 MiB", len(run.out.Result.Overflow))
+	}
+	return "InStep", ""
+}
+
+func stableAPIError(err error) string {
+	var api apierrors.APIStatus
+	if errors.As(err, &api) && api.Status().Message != "" {
+		return clip(api.Status().Message)
+	}
+	return "the API server could not be asked (the log says why)"
+}
+
+func (run *refresh) heldMessage() string {
+	held := run.out.Removal.Held
+	first := held[0].Until
+	for _, h := range held {
+		if h.Until.Before(first) {
+			first = h.Until
+		}
+	}
+	return fmt.Sprintf("the rules no longer grant %d of our entries at once; they stay until %s, and additions go on. "+
+		"To take them out now: kubectl -n %s annotate configmap %s --overwrite %s=%s",
+		len(held), first.UTC().Format(time.RFC3339), run.namespace, run.rulesName, ApproveAnnotation, run.rules.digest)
+}
+
+func clip(s string) string {
+	if len(s) <= statusErrorLimit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:statusErrorLimit], "") + "…"
+}
+
+// data renders the status as ConfigMap data. Transition times are taken from
+// before where a condition has not changed.
+func (s Status) data(before []metav1.Condition, now time.Time) (map[string]string, error) {
+	conditions := append([]metav1.Condition(nil), before...)
+	for _, c := range s.Conditions {
+		c.LastTransitionTime = metav1.NewTime(now.UTC().Truncate(time.Second))
+		meta.SetStatusCondition(&conditions, c)
+	}
+	data := map[string]string{"summary": s.Summary}
+	for key, value := range map[string]any{
+		"conditions": conditions, "rules": s.Rules, "givenWay": short(s.GivenWay), "leftOut": short(s.LeftOut),
+		"held": short(s.Held), "waiting": short(s.Waiting),
+	} {
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("rendering the status: %w", err)
+		}
+		if t := string(text); t != "null\n" && t != "[]\n" {
+			data[key] = t
+		}
+	}
+	return data, nil
+}
+
+func short(list []PrincipalStatus) []PrincipalStatus {
+	if len(list) <= statusListLimit {
+		return list
+	}
+	rest := PrincipalStatus{ARN: "…", Reason: fmt.Sprintf("and %d more", len(list)-statusListLimit)}
+	return append(list[:statusListLimit:statusListLimit], rest)
+}
+
+// writeStatus writes the status ConfigMap if it says anything else.
+func (r *AWSAuthReconciler) writeStatus(ctx context.Context, s Status) error {
+	was, err := r.store.get(ctx, r.Names.Status)
+	if err != nil {
+		return err
+	}
+	var before []metav1.Condition
+	if was != nil {
+		// What cannot be read is written anew.
+		if err := yaml.Unmarshal([]byte(was.Data["conditions"]), &before); err != nil {
+			before = nil
+		}
+	}
+	data, err := s.data(before, r.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if was != nil && maps.Equal(was.Data, data) {
+		return nil
+	}
+	now := r.store.own(was, r.Names.Status)
+	now.Data = data
+	_, err = r.store.put(ctx, was != nil, now)
+	return err
+}

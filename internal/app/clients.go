@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+)
+
+// RESTConfig is how to reach the cluster: --kubeconfig, the pod's own cluster,
+// or what kubectl would use.
+func (t *Target) RESTConfig() (*rest.Config, error) {
+	loading := clientcmd.NewDefaultClientConfigLoadingRules()
+	loading.ExplicitPath = t.Kubeconfig
+	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no cluster to work with: %w; run in a pod or give --kubeconfig", err)
+	}
+	c.UserAgent = "aws-auth-refresher/" + version
+	return c, nil
+}
+
+// AWSConfig is the SDK's default configuration, with more patience for
+// throttling. Without a region it asks the instance metadata, for a second,
+// and then settles for us-east-1, which is right for the partition aws: IAM
+// has one endpoint a partition.
+func AWSConfig(ctx context.Context) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = 6
+			o.MaxBackoff = 5 * time.Second
+		})
+	}))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	c.HTTPClient = principals.WholeBodies(c.HTTPClient)
+	if c.Region == "" {
+		c.Region = instanceRegion(ctx, c)
+	}
+	return c, nil
+}
+
+func instanceRegion(ctx context.Context, c aws.Config) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{})
+	if err != nil || out.Region == "" {
+		return "us-east-1"
+	}
+	return out.Region
+}

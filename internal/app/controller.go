@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// leaseName is the Lease that the replicas elect their leader by.
+const leaseName = "aws-auth-refresher"
+
+// ControllerOptions configure the command controller.
+type ControllerOptions struct {
+	Target
+	Policy
+	Logging
+	RefreshInterval time.Duration
+	LeaderElect     bool
+	MetricsAddress  string
+	ProbeAddress    string
+}
+
+// BindFlags adds the flags with their defaults.
+func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
+	o.Target.BindFlags(flags)
+	o.Policy.BindFlags(flags)
+	o.Logging.BindFlags(flags)
+	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "write only while holding the Lease; for more than one replica")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+}
+
+// Controller is the command that keeps aws-auth in step.
+func Controller() *cobra.Command {
+	var o ControllerOptions
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Keep aws-auth in step with the rules and with IAM",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := o.Logger()
+			if err != nil {
+				return err
+			}
+			cluster, err := o.RESTConfig()
+			if err != nil {
+				return err
+			}
+			account, err := AWSConfig(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return RunController(cmd.Context(), o, ControllerDeps{Cluster: cluster, AWS: account, Log: log})
+		},
+	}
+	o.BindFlags(cmd.Flags())
+	return cmd
+}
+
+// ControllerDeps is the world that a controller works in.
+type ControllerDeps struct {
+	Cluster *rest.Config
+	AWS     aws.Config
+	Log     logr.Logger
+}
+
+// RunController runs until ctx ends. Trouble with AWS or the API server does
+// not end it, a lost Lease neither: it then stands by again. An error means
+// that it could not begin: bad options, or an address that is taken.
+func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps) error {
+	if o.RefreshInterval < time.Second {
+		return fmt.Errorf("--refresh-interval is %s; it must be at least 1s", o.RefreshInterval)
+	}
+	settings, err := o.Settings()
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(deps.Log)
+	core, err := corev1client.NewForConfig(deps.Cluster)
+	if err != nil {
+		return fmt.Errorf("configuring the Kubernetes client: %w", err)
+	}
+	config := controllers.Config{
+		ConfigMaps: core.ConfigMaps(o.Namespace), Namespace: o.Namespace, Names: o.Names(),
+		Lister:          NewLister(deps.AWS),
+		Metrics:         controllers.NewMetrics(metrics.Registry, 0),
+		Clock:           clock.RealClock{},
+		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
+		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored},
+	}
+	for {
+		started := time.Now()
+		err := runManager(ctx, o, deps, config, core.RESTClient())
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(started) < 5*time.Second {
+			return err
+		}
+		deps.Log.Error(err, "standing by again")
+	}
+}
+
+func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, config controllers.Config, watch rest.Interface) error {
+	grace := 30 * time.Second
+	mgr, err := ctrl.NewManager(deps.Cluster, ctrl.Options{
+		Logger:                        deps.Log,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionResourceLock:    resourcelock.LeasesResourceLock,
+		LeaderElectionReleaseOnCancel: true,
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.ProbeAddress,
+		GracefulShutdownTimeout:       &grace,
+	})
+	if err != nil {
+		return fmt.Errorf("configuring the manager: %w", err)
+	}
+	config.Events = mgr.GetEventRecorder("aws-auth-refresher")
+	reconciler := controllers.NewReconciler(config)
+	if err := reconciler.SetupWithManager(mgr, watch); err != nil {
+		return fmt.Errorf("configuring the controller: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return err
+	}
+	if err := mgr.AddReadyzCheck("refreshed", reconciler.Ready(mgr.Elected())); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// NewLister asks IAM and STS with the given configuration.
+func NewLister(c aws.Config) *principals.Lister {
+	return principals.New(principals.Config{
+		IAM: iam.NewFromConfig(c), STS: sts.NewFromConfig(c), Credentials: c.Credentials, Now: time.Now,
+	})
+}

@@ -1,0 +1,272 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/pmezard/go-difflib/difflib"
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// planOptions configure the command plan.
+type planOptions struct {
+	Target
+	Policy
+	rules, users, roles, awsAuth, state string
+	output                              string
+	detailedExitCode                    bool
+}
+
+// exitChanges is the exit code of plan --detailed-exitcode when aws-auth would
+// change, as with terraform plan.
+const exitChanges = 2
+
+// Plan is the command that shows what the controller would do.
+func Plan() *cobra.Command {
+	var o planOptions
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what the controller would change in aws-auth, and change nothing",
+		Long: `Show what the controller would change in aws-auth, and change nothing.
+
+Without files it reads the live cluster and the live AWS account; with --rules
+alone it tries those rules on them. With --users or --roles it needs neither.`,
+		Example: `  # What would these rules do?
+  aws iam list-users > users.json
+  kubectl -n kube-system get configmap aws-auth -o yaml > aws-auth.yaml
+  aws-auth-refresher plan --rules rules.yaml --users users.json --aws-auth aws-auth.yaml
+
+  # What would they do right now?
+  aws-auth-refresher plan --rules rules.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	flags := cmd.Flags()
+	o.Target.BindFlags(flags)
+	o.Policy.BindFlags(flags)
+	flags.StringVar(&o.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
+	flags.StringVar(&o.users, "users", "", "what `aws iam list-users` prints")
+	flags.StringVar(&o.roles, "roles", "", "what `aws iam list-roles` prints")
+	flags.StringVar(&o.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
+	flags.StringVar(&o.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
+	flags.StringVarP(&o.output, "output", "o", "diff", "what to print: diff, or the resulting aws-auth as yaml or json")
+	flags.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit with 2 if aws-auth would change")
+	return cmd
+}
+
+// planInput is what a plan is made from, wherever it was read.
+type planInput struct {
+	rulesFrom string // names the source in messages
+	rules     *corev1.ConfigMap
+	data      controllers.PlanData
+}
+
+func (o *planOptions) run(cmd *cobra.Command) error {
+	if o.output != "diff" && o.output != "yaml" && o.output != "json" {
+		return fmt.Errorf("-o is %q; use diff, yaml or json", o.output)
+	}
+	settings, err := o.Settings()
+	if err != nil {
+		return err
+	}
+	in, err := o.read(cmd)
+	if err != nil {
+		return err
+	}
+	in.data.Options = rules.Options{AllowUnanchored: o.AllowUnanchored}
+	in.data.Removal, in.data.Adopt, in.data.Now = settings, o.Adopt, time.Now()
+	plan, err := controllers.NewPlan(in.data)
+	var problems *rules.Problems
+	if errors.As(err, &problems) {
+		return &ExitError{Code: 1, Message: prefixLines(in.rulesFrom+": ", problems.Error())}
+	}
+	if err != nil {
+		return err
+	}
+	o.notes(cmd.ErrOrStderr(), in, plan)
+	changed, err := o.print(cmd.OutOrStdout(), in.data.AWSAuth, plan)
+	switch {
+	case err != nil:
+		return err
+	case len(plan.Result.Problems) > 0:
+		return &ExitError{Code: 1, Message: prefixLines("aws-auth ", plan.Result.ProblemText())}
+	case changed && o.detailedExitCode:
+		return &ExitError{Code: exitChanges}
+	}
+	return nil
+}
+
+func prefixLines(prefix, text string) string {
+	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix)
+}
+
+func (o *planOptions) read(cmd *cobra.Command) (planInput, error) {
+	files := &inputs{stdin: cmd.InOrStdin()}
+	if err := onceStdin(o.rules, o.users, o.roles, o.awsAuth, o.state); err != nil {
+		return planInput{}, err
+	}
+	if o.users == "" && o.roles == "" && o.awsAuth == "" && o.state == "" {
+		return o.readLive(cmd.Context(), files)
+	}
+	if o.rules == "" {
+		return planInput{}, errors.New("--rules is missing; give the rules ConfigMap's manifest, or no file at all for the live cluster")
+	}
+	return o.readFiles(files)
+}
+
+func (o *planOptions) readFiles(files *inputs) (planInput, error) {
+	in := planInput{rulesFrom: fileName(o.rules)}
+	var err error
+	if in.data.Rules, err = files.configMap("--rules", o.rules); err != nil {
+		return in, err
+	}
+	in.data.AWSAuth = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: o.AWSAuth, Namespace: o.Namespace}}
+	if o.awsAuth != "" {
+		if in.data.AWSAuth, err = files.configMap("--aws-auth", o.awsAuth); err != nil {
+			return in, err
+		}
+	}
+	if o.state != "" {
+		if in.data.State, err = files.configMap("--state", o.state); err != nil {
+			return in, err
+		}
+	}
+	for _, listing := range []struct {
+		flag, file string
+		kind       rules.Kind
+	}{{"--users", o.users, rules.User}, {"--roles", o.roles, rules.Role}} {
+		if listing.file == "" {
+			continue
+		}
+		found, err := files.principals(listing.flag, listing.file, listing.kind)
+		if err != nil {
+			return in, err
+		}
+		in.data.Listed = append(in.data.Listed, listing.kind)
+		in.data.Principals = append(in.data.Principals, found...)
+	}
+	return in, nil
+}
+
+// readLive reads the cluster and the account; rules may come from a file.
+func (o *planOptions) readLive(ctx context.Context, files *inputs) (planInput, error) {
+	in := planInput{rulesFrom: "ConfigMap " + o.Namespace + "/" + o.Rules}
+	cluster, err := o.RESTConfig()
+	if err != nil {
+		return in, err
+	}
+	account, err := AWSConfig(ctx)
+	if err != nil {
+		return in, err
+	}
+	var written *corev1.ConfigMap
+	if o.rules != "" {
+		in.rulesFrom = fileName(o.rules)
+		if written, err = files.configMap("--rules", o.rules); err != nil {
+			return in, err
+		}
+	}
+	live, err := controllers.ReadLive(ctx, controllers.LiveConfig{
+		Cluster: cluster, Namespace: o.Namespace, Names: o.Names(), Lister: NewLister(account),
+		Rules: written, Options: rules.Options{AllowUnanchored: o.AllowUnanchored},
+	})
+	in.data = live
+	return in, err
+}
+
+// notes says on standard error what the diff does not show.
+func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome) {
+	note := func(format string, args ...any) { _, _ = fmt.Fprintf(w, "note: "+format+"\n", args...) }
+	for _, c := range plan.Conflicts {
+		if c.Same {
+			note("%s stands in aws-auth as the rules would write it, but is not recorded as ours; --adopt takes it over", c.Grant.EntryARN)
+			continue
+		}
+		note("%s keeps somebody else's entry: %s [%s]", c.Grant.EntryARN, c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
+	}
+	for _, l := range plan.Evaluation.LeftOut {
+		note("%s is left out of %s rule %d: %s", l.ARN, l.Kind.DataKey(), l.Rule+1, l.Reason)
+	}
+	for _, r := range plan.Evaluation.Rules {
+		if r.Frozen {
+			note("%s rule %d is frozen: it matches %d principals, more than its maxMatches; nobody new gets in by it",
+				r.Kind.DataKey(), r.Rule+1, r.Matched)
+		}
+	}
+	for _, e := range plan.Result.Overflow {
+		note("%s does not fit: a ConfigMap holds 1 MiB", e.ARN)
+	}
+	for _, k := range plan.Removal.Keep {
+		note("%s stays for now: %s", k.ARN, k.Reason)
+	}
+	if n := len(plan.Removal.Held); n > 0 {
+		note("%d removals would be held for %s, because the rules lose that many entries at once; to approve them, "+
+			"put the annotation %s: %q on the rules ConfigMap", n, o.RemovalHold, controllers.ApproveAnnotation,
+			rules.DataDigest(in.data.Rules.Data))
+	}
+}
+
+// print writes the result and reports whether it differs.
+func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controllers.Outcome) (changed bool, err error) {
+	after := before.DeepCopy()
+	after.Data = maps.Clone(before.Data)
+	values := plan.Result.Document.Values()
+	var diffs []string
+	for _, kind := range rules.Kinds() {
+		key := kind.DataKey()
+		value, present := values[key]
+		old, was := before.Data[key]
+		if present == was && value == old {
+			continue
+		}
+		if after.Data == nil {
+			after.Data = map[string]string{}
+		}
+		if delete(after.Data, key); present {
+			after.Data[key] = value
+		}
+		diffs = append(diffs, diff(before.Namespace+"/"+before.Name+" "+key, old, value))
+	}
+	if o.output != "diff" {
+		return len(diffs) > 0, printManifest(w, after, o.output == "json")
+	}
+	if len(diffs) == 0 {
+		_, err = fmt.Fprintln(w, "No changes: aws-auth is as the rules and IAM say.")
+		return false, err
+	}
+	_, err = io.WriteString(w, strings.Join(diffs, "")+summary(plan))
+	return true, err
+}
+
+func diff(name, before, after string) string {
+	lines := func(s string) []string {
+		if s == "" {
+			return nil
+		}
+		return difflib.SplitLines(strings.TrimSuffix(s, "\n"))
+	}
+	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
+		A: lines(before), B: lines(after), FromFile: name, ToFile: name + " (planned)", Context: 3,
+	})
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+func summary(plan controllers.Outcome) string {
+	count := func(list []awsauth.Entry, verb string) string { return fmt.Sprintf("%d to %s", len(list), verb) }
+	return fmt.Sprintf("\nPlan: %s, %s, %s.\n",
+		count(plan.Added, "add"), count(plan.Changed, "change"), count(plan.Removed, "remove"))
+}
