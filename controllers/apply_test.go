@@ -145,4 +145,3 @@ func TestTerraformConflict(t *testing.T) {
 		t.Errorf("got %v, want a conflict with %q", err, FieldManager)
 	}
 }
-

@@ -27,6 +27,8 @@ var request = reconcile.Request{}
 func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager, watch rest.Interface) error {
 	c, err := controller.New("aws-auth", mgr, controller.Options{
 		Reconciler: r,
+		// A process that has lost the Lease makes a new manager and controller.
+		SkipNameValidation: new(true),
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 			500*time.Millisecond, max(r.RefreshInterval, time.Second)),
 	})

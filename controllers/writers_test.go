@@ -241,4 +241,3 @@ func (w *world) exists(name string) bool {
 	}
 	return ok
 }
-

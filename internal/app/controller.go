@@ -28,6 +28,10 @@ import (
 // leaseName is the Lease that the replicas elect their leader by.
 const leaseName = "aws-auth-refresher"
 
+// beginning is the time in which an error means that the options are wrong;
+// losing the Lease takes longer.
+const beginning = 5 * time.Second
+
 // ControllerOptions configure the command controller.
 type ControllerOptions struct {
 	Target
@@ -108,16 +112,16 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
 		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored},
 	}
-	for {
-		started := time.Now()
+	for began := time.Now(); ; {
 		err := runManager(ctx, o, deps, config, core.RESTClient())
 		if ctx.Err() != nil {
 			return nil
 		}
-		if time.Since(started) < 5*time.Second {
+		if time.Since(began) < beginning {
 			return err
 		}
 		deps.Log.Error(err, "standing by again")
+		time.Sleep(time.Second)
 	}
 }
 

@@ -1,0 +1,235 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/testr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+)
+
+var bed *controlplane.ControlPlane
+
+const rule = "- arnRegex: ^arn:aws:iam::123456789012:user/tmp-foo-.*$\n  username: foo\n  groups: [system:masters]\n"
+
+// TestController runs the controller as it is installed: the manifests of
+// deploy/, with the rights of its ServiceAccount and no others, leader-elected,
+// against a real API server that crashes once.
+func TestController(t *testing.T) {
+	core := install(t)
+	emulator := fakeaws.New(fakeaws.Config{AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
+	aws := emulated(t, emulator)
+	rights, err := bed.User("system:serviceaccount:kube-system:aws-auth-refresher",
+		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probes, metrics := freeAddress(t), freeAddress(t)
+	options := app.ControllerOptions{
+		Target:          app.Target{Namespace: "kube-system", Rules: "aws-auth-refresher", AWSAuth: "aws-auth"},
+		Policy:          app.Policy{RemovalHold: time.Minute, MaxRemovals: "10,50%"},
+		RefreshInterval: time.Second, LeaderElect: true, MetricsAddress: metrics, ProbeAddress: probes,
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- app.RunController(ctx, options, app.ControllerDeps{Cluster: rights, AWS: aws, Log: quiet(t)})
+	}()
+
+	create(t, core, "aws-auth-refresher", map[string]string{"mapUsers": rule})
+	mustCreateUser(t, emulator, "tmp-foo-1")
+	eventually(t, "the user is in aws-auth", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-1\n") })
+	eventually(t, "it is ready", func() bool { return get("http://"+probes+"/readyz") == http.StatusOK })
+	eventually(t, "the status says so", func() bool {
+		cm, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-status", metav1.GetOptions{})
+		return err == nil && strings.HasPrefix(cm.Data["summary"], "1 users and 0 roles of ours")
+	})
+	eventually(t, "an event says so", func() bool {
+		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events.Items {
+			if e.Reason == "EntriesAdded" && e.InvolvedObject.Name == "aws-auth-refresher" {
+				return true
+			}
+		}
+		return false
+	})
+	if text := body("http://" + metrics + "/metrics"); !strings.Contains(text, `aws_auth_refresher_entries{kind="user",owner="ours"} 1`) {
+		t.Errorf("the metrics do not count the entry")
+	}
+
+	if err := bed.KillAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	mustCreateUser(t, emulator, "tmp-foo-2")
+	time.Sleep(12 * time.Second) // longer than the Lease can be kept without the API server
+	if err := bed.StartAPIServer(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it goes on after the API server was away", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-2\n") })
+
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	case <-time.After(45 * time.Second):
+		t.Error("does not stop")
+	}
+	lease, err := leaseHolder(t)
+	if err != nil || lease != "" {
+		t.Errorf("the Lease is held by %q (%v) after a graceful stop", lease, err)
+	}
+}
+
+// install applies deploy/common.yaml, the shipped rights.
+func install(t *testing.T) corev1client.CoreV1Interface {
+	t.Helper()
+	c, err := client.New(bed.RESTConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open("../../deploy/common.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	decoder := utilyaml.NewYAMLOrJSONDecoder(file, 4096)
+	for {
+		var object unstructured.Unstructured
+		if err := decoder.Decode(&object); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(object.Object) == 0 {
+			continue
+		}
+		if err := c.Create(t.Context(), &object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	core, err := corev1client.NewForConfig(bed.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return core
+}
+
+func emulated(t *testing.T, emulator *fakeaws.Server) aws.Config {
+	t.Helper()
+	server := httptest.NewServer(emulator)
+	t.Cleanup(server.Close)
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), HTTPClient: principals.WholeBodies(awshttp.NewBuildableClient()),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIAADMIN", "secret", ""),
+	}
+}
+
+func quiet(t *testing.T) logr.Logger {
+	if testing.Verbose() {
+		return testr.New(t)
+	}
+	return logr.Discard()
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func create(t *testing.T, core corev1client.CoreV1Interface, name string, data map[string]string) {
+	t.Helper()
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
+	if _, err := core.ConfigMaps("kube-system").Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustCreateUser(t *testing.T, emulator *fakeaws.Server, name string) {
+	t.Helper()
+	if _, err := emulator.CreateUser("/", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mapUsers(t *testing.T, core corev1client.CoreV1Interface) string {
+	t.Helper()
+	cm, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth", metav1.GetOptions{})
+	if err != nil {
+		return ""
+	}
+	return cm.Data["mapUsers"]
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("still not: %s", what)
+}
+
+func get(url string) int {
+	resp, err := http.Get(url) //nolint:gosec,noctx // a loopback address of this test
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return resp.StatusCode
+}
+
+func body(url string) string {
+	resp, err := http.Get(url) //nolint:gosec,noctx // a loopback address of this test
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, _ := io.ReadAll(resp.Body)
+	return string(text)
+}
+
+func leaseHolder(t *testing.T) (string, error) {
+	t.Helper()
+	c, err := client.New(bed.RESTConfig(), client.Options{})
+	if err != nil {
+		return "", err
+	}
+	var lease unstructured.Unstructured
+	lease.SetAPIVersion("coordination.k8s.io/v1")
+	lease.SetKind("Lease")
+	err = c.Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "aws-auth-refresher"}, &lease)
+	holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity")
+	return holder, err
+}
