@@ -1,8 +1,6 @@
 package removal
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,14 +41,10 @@ func (o Observation) covers(a arn.ARN) bool {
 // about. The zero value is ready; it is not for concurrent use.
 type Ledger struct {
 	absent map[string]*absence // by folded ARN
-	// fresh are the complete listings since the last Decide, for candidates
-	// that come up only now.
-	fresh map[scope]Observation
-}
-
-type scope struct {
-	account, path string
-	kind          rules.Kind
+	// fresh has the last listing since the last Decide, if it was complete, for
+	// candidates that come up only now. It is not more than the last, because
+	// they may have been seen since an earlier one.
+	fresh map[group]Observation
 }
 
 // absence is what is known of one principal that is not listed.
@@ -95,12 +89,14 @@ func (l *Ledger) Observe(o Observation) {
 	for key, a := range l.absent {
 		a.observe(key, o)
 	}
-	if o.Complete {
-		if l.fresh == nil {
-			l.fresh = make(map[scope]Observation)
-		}
-		l.fresh[scope{o.AccountID, o.PathPrefix, o.Kind}] = o
+	if !o.Complete {
+		delete(l.fresh, group{o.Kind, o.AccountID})
+		return
 	}
+	if l.fresh == nil {
+		l.fresh = make(map[group]Observation)
+	}
+	l.fresh[group{o.Kind, o.AccountID}] = o
 }
 
 // Confirm notes what AWS answered when it was asked for one principal. A yes
@@ -121,7 +117,6 @@ func (l *Ledger) Confirm(principalARN string, at time.Time, exists bool) {
 // track keeps the evidence about the candidates that are not listed, and
 // forgets all other.
 func (l *Ledger) track(candidates []Candidate) {
-	fresh := slices.SortedFunc(maps.Values(l.fresh), func(a, b Observation) int { return a.Begun.Compare(b.Begun) })
 	kept := make(map[string]*absence)
 	for _, c := range candidates {
 		key := arn.Fold(c.ARN)
@@ -137,7 +132,7 @@ func (l *Ledger) track(candidates []Candidate) {
 			continue
 		}
 		kept[key] = &absence{arn: a}
-		for _, o := range fresh {
+		if o, ok := l.fresh[group{c.Kind, a.AccountID}]; ok {
 			kept[key].observe(key, o)
 		}
 	}
