@@ -1,0 +1,86 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// envText is the file to be sourced by people who bring their own tools. It is
+// written for any POSIX shell.
+func envText(e *emulator, kubeconfig string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Made by aws-auth-refresher demo. Source it:  . .demo/env
+# It points AWS tools at the emulated IAM and kubectl at the demo's cluster.
+#
+# STS is at the same address, for tools that need it, too:
+#   aws sts get-caller-identity --endpoint-url %[1]s
+#   vault write aws/config/root region=%[2]s iam_endpoint=%[1]s sts_endpoint=%[1]s \
+#     access_key="$AWS_ACCESS_KEY_ID" secret_key="$AWS_SECRET_ACCESS_KEY"
+# There is no AWS_ENDPOINT_URL for all services: tokens for EKS would carry it.
+unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN
+`, e.url, region)
+	for _, v := range [][2]string{
+		{"AWS_ENDPOINT_URL_IAM", e.url},
+		{"AWS_ACCESS_KEY_ID", e.keyID},
+		{"AWS_SECRET_ACCESS_KEY", e.secret},
+		{"AWS_REGION", region},
+		{"AWS_DEFAULT_REGION", region},
+		{"AWS_EC2_METADATA_DISABLED", "true"},
+		{"KUBECONFIG", kubeconfig},
+	} {
+		fmt.Fprintf(&b, "export %s=%s\n", v[0], shellQuote(v[1]))
+	}
+	return b.String()
+}
+
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// writePrivate writes a file that only its owner reads, whatever stood there:
+// whole, by a rename.
+func writePrivate(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// openLog returns a logger that writes to a new file at path, and to also, too,
+// if that is not nil. The file is closed by the end of the program: libraries log
+// to their last moment.
+func openLog(path string, also io.Writer) (logr.Logger, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return logr.Logger{}, err
+	}
+	encoding := zap.NewProductionEncoderConfig()
+	encoding.EncodeTime = zapcore.ISO8601TimeEncoder
+	core := func(w io.Writer) zapcore.Core {
+		return zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), zapcore.Lock(zapcore.AddSync(w)), zap.InfoLevel)
+	}
+	cores := []zapcore.Core{core(f)}
+	if also != nil {
+		cores = append(cores, core(also))
+	}
+	return zapr.NewLogger(zap.New(zapcore.NewTee(cores...))), nil
+}
