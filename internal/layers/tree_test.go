@@ -27,6 +27,7 @@ var tree = layers.Table{
 		0: {
 			"api/v1alpha1",
 			"config",
+			"deploy",
 			"internal/arn",
 			"internal/layers",
 		},
@@ -44,7 +45,9 @@ var tree = layers.Table{
 		4: {
 			"internal/app",
 		},
-		5: {},
+		5: {
+			"internal/demo",
+		},
 		6: {
 			".",
 		},

@@ -1,0 +1,135 @@
+package demo_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestOnce(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	p := start(t, "--once")
+	if code := p.exit(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	out := p.output()
+	for reason, pattern := range map[string]string{
+		"the API server's address":                `^  Kubernetes +kube-apiserver 1\.\d+\.\d+ and etcd: starting\n +up after \S+s at https://127\.0\.0\.1:\d+$`,
+		"who the controller is":                   `as system:serviceaccount:kube-system:aws-auth-refresher$`,
+		"the entry as it stands, with its timing": `\S+s after CreateUser kube-system/aws-auth has it:\n +\| - userarn: arn:aws:iam::123456789012:user/vault-jane-\S+\n +\|   username: vault:jane\n +\|   groups:\n +\|   - developers\n`,
+		"an edit by hand stays":                   `tmp-foo-one is in, too, and not a byte of the edit has changed`,
+		"drift is mended":                         `kubectl edit deletes the entry of vault-jane-\S+\n +\S+s later it is there again`,
+		"a misspelled rule, in its own words":     `\| mapUsers rule 1 \(line 2\): unknown field "arnRegexp"; did you mean "arnRegex"\?`,
+		"the breaker, and how to approve":         `the rules no longer grant 12 of our entries at once; .* aws-auth-refresher\.io/approve-removal=[0-9a-f]{16}`,
+		"approved":                                `all 12 are out; the others stay`,
+		"why it takes a while":                    `waiting: a user is taken for gone when two listings of IAM, begun 10 s apart or more,`,
+		"gone":                                    `1\d\.\ds after DeleteUser both are out`,
+		"foreign bytes":                           `all \d+ bytes of EKS, of an administrator and of the edit are identical`,
+		"the verdict comes last":                  `\ndemo: all 10 steps passed in \d+\.\ds\n$`,
+	} {
+		if !regexp.MustCompile(`(?m)` + pattern).MatchString(out) {
+			t.Errorf("%s: nothing like %s", reason, pattern)
+		}
+	}
+	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 10 {
+		t.Errorf("%d steps say ok with their time, want 10", n)
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("colored, though it is not a terminal")
+	}
+	log, err := os.ReadFile(filepath.Join(p.dir, "controller.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(log) == 0 || strings.Contains(strings.ToLower(string(log)), "forbidden") {
+		t.Errorf("the rights of deploy/common.yaml are to suffice; the controller's log:\n%s", log)
+	}
+	for name, want := range map[string]os.FileMode{".": 0o700, "env": 0o600, "kubeconfig": 0o600, "controller.log": 0o600} {
+		info, err := os.Stat(filepath.Join(p.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", name, got, want)
+		}
+	}
+	p.leavesNothing()
+}
+
+func TestInterrupted(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		during string
+		signal os.Signal
+	}{
+		{"while the API server starts", "emulated IAM and STS", os.Interrupt},
+		{"during a step", "[ 2/10]", syscall.SIGTERM},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			p := start(t)
+			p.says(tt.during)
+			p.signal(tt.signal)
+			if code := p.exit(); code != 130 || !strings.Contains(p.output(), "demo: interrupted") {
+				t.Errorf("exit code %d, want 130", code)
+			}
+			if strings.Contains(p.output(), "FAILED") {
+				t.Error("an interruption is not a failed step")
+			}
+			if strings.Contains(p.output(), "s at https://") {
+				p.leavesNothing()
+			}
+		})
+	}
+}
+
+// TestAWSCLI uses the demo as somebody does who brings other tools: a shell that
+// sources env, and the AWS CLI.
+func TestAWSCLI(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	if out, err := exec.CommandContext(t.Context(), "aws", "--version").CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: THE DEMO WAS NOT TRIED WITH THE AWS CLI, because there is none that works (%v): install the package awscli\n%s", err, out)
+	}
+	p := start(t, "--no-scenario")
+	p.says("It is up")
+	shell := func(script string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-ec", `. "$0/env"; `+script, p.dir)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_PROFILE=work", "AWS_SESSION_TOKEN=stale", "AWS_PAGER="}
+		cmd.WaitDelay = time.Second
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	const user = "arn:aws:iam::123456789012:user/vault-jane-1-x"
+	if got := shell(`aws iam create-user --user-name vault-jane-1-x --query User.Arn --output text`); got != user {
+		t.Errorf("create-user printed %s, want %s", got, user)
+	}
+	if got := shell(`aws iam list-users --query 'Users[].UserName' --output text`); got != "demo-admin\tvault-jane-1-x" {
+		t.Errorf("list-users printed %q", got)
+	}
+	if got := shell(`aws sts get-caller-identity --endpoint-url "$AWS_ENDPOINT_URL_IAM" --query Arn --output text`); got != "arn:aws:iam::123456789012:user/demo-admin" {
+		t.Errorf("get-caller-identity printed %s", got)
+	}
+	configMaps := coreOf(t, shell(`printf %s "$KUBECONFIG"`)).ConfigMaps("kube-system")
+	entry := func() bool {
+		cm, err := configMaps.Get(t.Context(), "aws-auth", metav1.GetOptions{})
+		return err == nil && strings.Contains(cm.Data["mapUsers"], "- userarn: "+user+"\n  username: vault:jane\n")
+	}
+	poll(t, "the user gets into aws-auth", entry)
+	shell(`aws iam delete-user --user-name vault-jane-1-x`)
+	poll(t, "the user leaves aws-auth", func() bool { return !entry() })
+	p.signal(os.Interrupt)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d after Ctrl-C while serving", code)
+	}
+	p.leavesNothing()
+}

@@ -1,0 +1,116 @@
+package demo_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
+)
+
+// TestGivenCluster: what the demo does in a cluster that it did not start. The
+// steps build on each other.
+func TestGivenCluster(t *testing.T) {
+	plane, err := controlplane.Start(t.Context(), controlplane.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	text, err := controlplane.Kubeconfig(plane.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(kubeconfig, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configMaps := coreOf(t, kubeconfig).ConfigMaps("kube-system")
+
+	const precious = "- userarn: arn:aws:iam::111122223333:user/boss\n"
+	awsAuth := put(t, configMaps, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: map[string]string{"mapUsers": precious}})
+	refused(t, kubeconfig, "kube-system/aws-auth has content that the demo did not put there")
+	if diff := cmp.Diff(awsAuth, get(t, configMaps, "aws-auth")); diff != "" {
+		t.Errorf("somebody's aws-auth is left alone (-want +got):\n%s", diff)
+	}
+
+	awsAuth.Data = nil
+	put(t, configMaps, awsAuth)
+	put(t, configMaps, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth-refresher"}})
+	refused(t, kubeconfig, "ConfigMap kube-system/aws-auth-refresher is there already, and the demo did not make it")
+	if err := configMaps.Delete(t.Context(), "aws-auth-refresher", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	killed := start(t, "--no-scenario", "--kubeconfig", kubeconfig)
+	killed.says("It is up")
+	killed.signal(syscall.SIGKILL)
+	killed.exit()
+	if get(t, configMaps, "aws-auth").Data["mapRoles"] == "" {
+		t.Error("an aws-auth that is empty is used")
+	}
+
+	again := start(t, "--no-scenario", "--kubeconfig", kubeconfig)
+	again.says("It is up")
+	if !strings.Contains(again.output(), "what an earlier demo had left in the cluster was removed") {
+		t.Error("it does not say that there were leftovers")
+	}
+	again.signal(os.Interrupt)
+	if code := again.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	left, err := configMaps.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cm := range left.Items {
+		if strings.HasPrefix(cm.Name, "aws-auth") && (cm.Name != "aws-auth" || len(cm.Data)+len(cm.Labels) > 0) {
+			t.Errorf("left behind: %s %v %v", cm.Name, cm.Labels, cm.Data)
+		}
+	}
+	accounts, err := coreOf(t, kubeconfig).ServiceAccounts("kube-system").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(accounts.Items) > 0 {
+		t.Errorf("left behind: %v %v", accounts.Items, err)
+	}
+}
+
+func refused(t *testing.T, kubeconfig, sentence string) {
+	t.Helper()
+	p := start(t, "--once", "--kubeconfig", kubeconfig)
+	if code := p.exit(); code != 1 || !strings.Contains(p.output(), sentence) {
+		t.Errorf("exit code %d, want 1 and the sentence %q", code, sentence)
+	}
+}
+
+func get(t *testing.T, configMaps corev1client.ConfigMapInterface, name string) *corev1.ConfigMap {
+	t.Helper()
+	cm, err := configMaps.Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cm
+}
+
+func put(t *testing.T, configMaps corev1client.ConfigMapInterface, cm *corev1.ConfigMap) *corev1.ConfigMap {
+	t.Helper()
+	var err error
+	if cm.UID == "" {
+		cm, err = configMaps.Create(t.Context(), cm, metav1.CreateOptions{})
+	} else {
+		cm, err = configMaps.Update(t.Context(), cm, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cm
+}
