@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/demo"
 )
 
 func main() {
-	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Version()))
+	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Version(), demo.Command()))
 }
