@@ -75,7 +75,7 @@ type AWSAuthReconciler struct {
 	store  store
 	reader awsauth.Reader
 	ledger removal.Ledger
-	rules  compiled
+	rules  rulesCache
 	known  known
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
@@ -93,7 +93,7 @@ func NewReconciler(c Config) *AWSAuthReconciler {
 	}
 	return &AWSAuthReconciler{
 		Config: c, store: store{configMaps: c.ConfigMaps, names: c.Names},
-		announced: map[string]string{}, ready: make(chan struct{}),
+		rules: rulesCache{options: c.Rules}, announced: map[string]string{}, ready: make(chan struct{}),
 	}
 }
 
@@ -102,6 +102,7 @@ type refresh struct {
 	now     time.Time
 	log     logr.Logger
 	rules   ruleset
+	chosen  bool              // rules says something
 	state   *corev1.ConfigMap // nil: none yet
 	record  rules.Record
 	awsAuth *corev1.ConfigMap // nil: missing
@@ -113,7 +114,10 @@ type refresh struct {
 	err     error         // what kept the refresh from its end
 	took    time.Duration
 
+	verifyErr error // why IAM could not be asked about a principal
+
 	namespace, rulesName string // for messages
+	limit                int
 }
 
 // Reconcile does one refresh: on time, or because a ConfigMap changed. It
@@ -122,7 +126,7 @@ type refresh struct {
 func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules}
+	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit}
 	run.err = r.refresh(ctx, run)
 	run.took = r.Clock.Since(run.now)
 	if ctx.Err() != nil && errors.Is(run.err, context.Canceled) {
@@ -149,16 +153,24 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	if err != nil {
 		return err
 	}
-	if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
-		return err
+	// Rules are judged even where the record cannot be read: people should see
+	// both mistakes.
+	state, record, recordErr := r.store.readRecord(ctx)
+	run.rules = choose(cm, record.Rules, &r.rules)
+	run.chosen = true
+	if recordErr != nil {
+		return recordErr
 	}
-	run.rules = r.rules.choose(cm, run.record.Rules, r.Rules)
+	run.state, run.record = state, record
 	r.list(ctx, run)
+	counted := run.record.Removals
 	for attempt := range writeAttempts {
 		if attempt > 0 {
 			if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
 				return err
 			}
+			// The attempt before may have stored removals that it did not carry out.
+			run.record.Removals = counted
 		}
 		if err = r.decideAndWrite(ctx, run); !errors.Is(err, errStale) {
 			return err
@@ -254,6 +266,7 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 // verify asks IAM about principals that two listings lacked, oldest first, and
 // reports whether it learned anything.
 func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
+	run.verifyErr = nil
 	learned := false
 	for _, c := range run.out.Removal.Verify {
 		at := r.Clock.Now()
@@ -262,6 +275,7 @@ func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
 			return learned
 		}
 		if err != nil {
+			run.verifyErr = err
 			run.log.Error(err, "could not ask IAM about a principal that is no longer listed", "arn", c.ARN)
 			return learned
 		}

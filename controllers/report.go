@@ -134,6 +134,8 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			if c.Reason != "NoRules" {
 				r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
 			}
+		case c.Reason == "NearlyFull":
+			r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
 		case known || c.Type == ConditionRulesAccepted:
 			run.log.Info("as it should be", "condition", c.Type, "message", c.Message)
 			r.event(run, corev1.EventTypeNormal, c.Type+c.Reason, orElse(c.Message, "as it should be again"))

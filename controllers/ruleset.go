@@ -34,8 +34,13 @@ var (
 	errRulesBinary  = errors.New("binaryData is not read; write the rules under data.mapUsers and data.mapRoles")
 )
 
-// compiled remembers the last rules that were compiled, because that is worth
-// doing only when they change.
+// rulesCache remembers the rules that were written and those that were accepted
+// last, compiled, because that is worth doing only when they change.
+type rulesCache struct {
+	options           rules.Options
+	written, accepted compiled
+}
+
 type compiled struct {
 	digest string
 	set    *rules.Set
@@ -54,7 +59,7 @@ func (c *compiled) compile(data map[string]string, o rules.Options) (*rules.Set,
 // choose accepts the rules in cm, or keeps those accepted last. Rules are
 // accepted or refused as a whole; data without rules is accepted and grants
 // nothing.
-func (c *compiled) choose(cm *corev1.ConfigMap, accepted map[string]string, o rules.Options) ruleset {
+func choose(cm *corev1.ConfigMap, accepted map[string]string, cache *rulesCache) ruleset {
 	rs := ruleset{written: cm}
 	switch {
 	case cm == nil:
@@ -62,7 +67,7 @@ func (c *compiled) choose(cm *corev1.ConfigMap, accepted map[string]string, o ru
 	case len(cm.BinaryData) > 0:
 		rs.problem = errRulesBinary
 	default:
-		rs.set, rs.problem = c.compile(cm.Data, o)
+		rs.set, rs.problem = cache.written.compile(cm.Data, cache.options)
 	}
 	if rs.problem == nil {
 		rs.inForce = nonNil(cm.Data)
@@ -74,7 +79,7 @@ func (c *compiled) choose(cm *corev1.ConfigMap, accepted map[string]string, o ru
 	if accepted == nil {
 		return rs
 	}
-	set, err := rules.Parse(accepted, o)
+	set, err := cache.accepted.compile(accepted, cache.options)
 	if err != nil {
 		rs.problem = fmt.Errorf("%w; and the rules accepted before are not accepted any longer: %w", rs.problem, err)
 		return rs

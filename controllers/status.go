@@ -33,6 +33,7 @@ const (
 const (
 	statusListLimit  = 100 // how many principals a list in the status names
 	statusErrorLimit = 500 // bytes of an error message
+	nearlyFull       = 80  // percent of the size limit from which people are warned
 )
 
 // Status is what the status ConfigMap says. Each field is one key of its data,
@@ -45,6 +46,9 @@ type Status struct {
 	// principals that a rule selects in vain, Held and Waiting entries of ours
 	// that nobody is granted any longer.
 	GivenWay, LeftOut, Held, Waiting []PrincipalStatus
+	// OnlyConditions: nothing could be computed, so what the other keys said
+	// before stands.
+	OnlyConditions bool
 }
 
 // RuleStatus is one rule and how many principals it matches.
@@ -61,7 +65,7 @@ type PrincipalStatus struct {
 }
 
 func (run *refresh) status() Status {
-	s := Status{Summary: run.summary()}
+	s := Status{Summary: run.summary(), OnlyConditions: run.out.Result.Document == nil}
 	for _, c := range run.out.Evaluation.Rules {
 		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, Frozen: c.Frozen})
 	}
@@ -81,10 +85,21 @@ func (run *refresh) status() Status {
 	for _, h := range run.out.Removal.Held {
 		s.Held = append(s.Held, PrincipalStatus{h.ARN, "until " + h.Until.UTC().Format(time.RFC3339)})
 	}
+	for _, v := range run.out.Removal.Verify {
+		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, run.verifyReason()})
+	}
 	for _, k := range run.out.Removal.Keep {
 		s.Waiting = append(s.Waiting, PrincipalStatus{k.ARN, k.Reason})
 	}
 	return s
+}
+
+// verifyReason says why a principal that two listings lacked is still there.
+func (run *refresh) verifyReason() string {
+	if run.verifyErr != nil {
+		return "two listings lacked it, but IAM could not be asked for it: " + clip(run.verifyErr.Error())
+	}
+	return "two listings lacked it; IAM is asked for it soon, for at most 60 principals a minute"
 }
 
 func ruleName(kind rules.Kind, index int) string {
@@ -112,12 +127,12 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 		}
 		return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
 	}
-	reason, message := rulesReason(run.rules)
-	accepted := condition(ConditionRulesAccepted, run.rules.problem == nil, reason, message)
+	reason, message := rulesReason(run)
+	accepted := condition(ConditionRulesAccepted, run.chosen && run.rules.problem == nil, reason, message)
 	reason, message = r.listingReason(run)
 	listed := condition(ConditionPrincipalsListed, reason == "Complete", reason, message)
 	reason, message = appliedReason(run)
-	applied := condition(ConditionApplied, reason == "InStep", reason, message)
+	applied := condition(ConditionApplied, reason == "InStep" || reason == "NearlyFull", reason, message)
 	held := condition(ConditionRemovalHeld, len(run.out.Removal.Held) > 0, "NothingHeld", "")
 	if len(run.out.Removal.Held) > 0 {
 		held.Reason, held.Message = "Breaker", run.heldMessage()
@@ -132,8 +147,11 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 	return []metav1.Condition{accepted, listed, applied, held, degraded}
 }
 
-func rulesReason(rs ruleset) (reason, message string) {
+func rulesReason(run *refresh) (reason, message string) {
+	rs := run.rules
 	switch {
+	case !run.chosen:
+		return "NotRead", "the rules could not be read; those accepted last stay in force"
 	case rs.problem == nil:
 		return "Accepted", "the rules with digest " + rs.digest + " are in force"
 	case errors.Is(rs.problem, errRulesMissing):
@@ -178,6 +196,10 @@ func appliedReason(run *refresh) (reason, message string) {
 		return "NotEditable", clip("aws-auth " + run.out.Result.ProblemText())
 	case len(run.out.Result.Overflow) > 0:
 		return "Full", fmt.Sprintf("%d entries do not fit: a ConfigMap holds 1 MiB", len(run.out.Result.Overflow))
+	}
+	if run.out.Result.Document != nil && run.out.Result.Document.Size() > run.limit*nearlyFull/100 {
+		return "NearlyFull", fmt.Sprintf("aws-auth takes more than %d %% of what a ConfigMap holds; "+
+			"beyond 100 %% new principals are left out", nearlyFull)
 	}
 	return "InStep", ""
 }
@@ -258,6 +280,11 @@ func (r *AWSAuthReconciler) writeStatus(ctx context.Context, s Status) error {
 	data, err := s.data(before, r.Clock.Now())
 	if err != nil {
 		return err
+	}
+	if was != nil && s.OnlyConditions {
+		conditions := data["conditions"]
+		data = maps.Clone(was.Data)
+		data["conditions"] = conditions
 	}
 	if was != nil && maps.Equal(was.Data, data) {
 		return nil

@@ -1,0 +1,83 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// TestStatusNamesWhoCannotBeVerified: where IAM may be listed but not asked for
+// one user, whoever is gone stays, and the status says why.
+func TestStatusNamesWhoCannotBeVerified(t *testing.T) {
+	w := newWorld(t)
+	w.awsAuth(person)
+	w.rules(fooRule)
+	w.createUsers("tmp-foo-1")
+	w.refresh()
+	in := w.mapUsers()
+	w.deleteUsers("tmp-foo-1")
+	w.aws.Inject(fakeaws.Fault{Action: "GetUser", Effect: fakeaws.Denied})
+	w.settle()
+	w.expectMapUsers("not confirmed", in)
+	if waiting := w.get("aws-auth-refresher-status").Data["waiting"]; !strings.Contains(waiting, "tmp-foo-1") || !strings.Contains(waiting, "AccessDenied") {
+		t.Errorf("waiting is %q", waiting)
+	}
+	w.aws.ClearFaults()
+	w.later()
+	w.expectMapUsers("confirmed", person)
+	if waiting, ok := w.get("aws-auth-refresher-status").Data["waiting"]; ok {
+		t.Errorf("waiting is still %q", waiting)
+	}
+}
+
+// TestStatusWarnsBeforeTheEnd: from 80 % of the limit on there is a warning,
+// while all is still well.
+func TestStatusWarnsBeforeTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.awsAuth("# " + strings.Repeat("x", awsauth.MaxBytes*81/100) + "\n")
+	w.rules(fooRule)
+	w.refresh()
+	if c := w.condition(ConditionApplied); c.Status != metav1.ConditionTrue || c.Reason != "NearlyFull" {
+		t.Errorf("condition %+v", c)
+	}
+	if n := w.events.count("Warning AppliedNearlyFull"); n != 1 {
+		t.Errorf("%d events: %q", n, w.events.notes)
+	}
+}
+
+// TestStatusKeepsWhatItKnows: trouble that ends a refresh early changes the
+// conditions and nothing else.
+func TestStatusKeepsWhatItKnows(t *testing.T) {
+	w := newWorld(t)
+	w.awsAuth(person)
+	w.rules(fooRule)
+	w.createUsers("tmp-foo-1")
+	w.refresh()
+	summary := w.get("aws-auth-refresher-status").Data["summary"]
+	state := w.get("aws-auth-refresher-state")
+	state.BinaryData[recordKey] = []byte("garbage")
+	if _, err := w.admin.Update(t.Context(), state, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.restart()
+	w.refresh()
+	if got := w.get("aws-auth-refresher-status").Data["summary"]; got != summary {
+		t.Errorf("summary is %q, was %q", got, summary)
+	}
+	digest := rules.DataDigest(w.get("aws-auth-refresher").Data)
+	if c := w.condition(ConditionRulesAccepted); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, digest) {
+		t.Errorf("condition %+v does not name the digest %s", c, digest)
+	}
+}
+
+// TestEmptyRulesDigest: the README prints the approval for an uninstall.
+func TestEmptyRulesDigest(t *testing.T) {
+	if got := rules.DataDigest(nil); got != "94c680144b12aee3" {
+		t.Errorf("the digest of no rules is %s now; the README says otherwise", got)
+	}
+}
