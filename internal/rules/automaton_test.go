@@ -69,7 +69,8 @@ func TestAutomatonIsTheRegexp(t *testing.T) {
 func TestFastEvaluationIsTheRegexp(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		text := "arn:" + expressions().Draw(t, "expression")
+		ends := rapid.SampledFrom([]string{"", "a", "(?i:a)", "(b)$"})
+		text := "arn:" + expressions().Draw(t, "expression") + ends.Draw(t, "end")
 		tree, err := syntax.Parse(text, syntax.Perl)
 		if err != nil {
 			return
@@ -79,7 +80,7 @@ func TestFastEvaluationIsTheRegexp(t *testing.T) {
 			t.Fatal(err)
 		}
 		var ps []Principal
-		for _, s := range rapid.SliceOfN(rapid.StringMatching(`[ab:/-]{0,8}`), 1, 30).Draw(t, "texts") {
+		for _, s := range rapid.SliceOfN(rapid.StringMatching(`[ab:/AB-]{0,8}`), 1, 30).Draw(t, "texts") {
 			ps = append(ps, Principal{Kind: User, ARN: "arn:" + s})
 		}
 		e := evaluation{kind: User, rules: []rule{{pattern: p}}, subjects: subjectsOf(User, ps)}
@@ -90,6 +91,52 @@ func TestFastEvaluationIsTheRegexp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSkippedSubjectsAreNotForgotten: between two that are read others are
+// passed over by their end, and share less with both.
+func TestSkippedSubjectsAreNotForgotten(t *testing.T) {
+	t.Parallel()
+	in := v1alpha1.Rules{MapUsers: []v1alpha1.Rule{
+		{ArnRegex: "^arn:aws:iam::1:user/(a.*-)*x$", Username: "u"},
+		{ArnRegex: "^arn:aws:iam::1:user/[^b]*x$", Username: "u"},
+	}}
+	set, err := Compile(in, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ps []Principal
+	for _, name := range []string{"aax", "aay", "aby", "abz/cx", "b/ax", "b/ay", "c/ax"} {
+		ps = append(ps, Principal{Kind: User, ARN: "arn:aws:iam::1:user/" + name})
+	}
+	var got []string
+	for _, g := range set.Evaluate(ps, nil).Grants {
+		got = append(got, strings.TrimPrefix(g.EntryARN, "arn:aws:iam::1:user/"))
+	}
+	if want := "aax c/ax"; strings.Join(got, " ") != want {
+		t.Errorf("granted to %v, want %s", got, want)
+	}
+}
+
+// TestAnchorsInTheMiddle: what begins a text and what ends it may be asked for
+// anywhere.
+func TestAnchorsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"a*$^", "^^a$$", "(^|a)b", "a*(?:$|b)", "(a|^)*$", "(?m)^a$", "$^", "a^", "$a", "(?i)a$", "(?:)a", "(a|)$"} {
+		tree, err := syntax.Parse(text, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := compilePattern(text, tree, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []string{"", "a", "A", "b", "ab", "ba", "aa", "aab"} {
+			if got, want := p.match(s) && strings.HasSuffix(s, p.suffix), p.re.MatchString(s); got != want {
+				t.Errorf("%s on %q: %v, package regexp says %v", text, s, got, want)
+			}
+		}
+	}
 }
 
 func TestAutomatonBounds(t *testing.T) {
@@ -106,6 +153,7 @@ func TestAutomatonBounds(t *testing.T) {
 		{"many instructions", "^a(b|c){400}$", "a", true},
 		{"very many states", "^a(b|c){800}$", "", false},
 		{"word boundaries", `^arn:aws:iam::1:user/a\b.*$`, "", false},
+		{"nothing, after any number of the same: any beginning is right", `^a+[^\x00-\x{10FFFF}]$`, "aaaa", true},
 		{"nothing ever", `^arn:[^\x00-\x{10FFFF}]$`, "arn:", true},
 	}
 	for _, tc := range tests {

@@ -229,10 +229,7 @@ func pathOf(kind Kind, literal string) string {
 	if at == 0 || !ok || !strings.HasPrefix(path, "/") {
 		return "/"
 	}
-	if path = path[:strings.LastIndexByte(path, '/')+1]; path == "//" {
-		return "/" // the second slash is only the beginning of a path
-	}
-	return path
+	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
 func related(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }

@@ -69,6 +69,8 @@ func TestPatterns(t *testing.T) {
 		{"a character too many", `^arn:aws:iam::1:user/` + strings.Repeat("a", 1003) + `$`, "arnRegex has 1025 characters; at most 1024 are allowed"},
 		{"small to write, large to run", `^arn:aws:iam::1:user/` + strings.Repeat(".{900}", 6) + `$`,
 			"arnRegex is too large: with its repetitions written out it has more than 5000 steps"},
+		{"small to write, large to run by its upper bound", `^arn:aws:iam::1:user/` + strings.Repeat(".{0,900}", 6) + `$`,
+			"arnRegex is too large: with its repetitions written out it has more than 5000 steps"},
 		{"a name twice", `^arn:aws:iam::1:user/(?P<a>x)(?P<a>y)$`, `arnRegex has two groups named "a"; rename one`},
 		{"a name that is taken", `^arn:aws:iam::1:user/(?P<userName>x)$`,
 			`arnRegex has a group named "userName", which already means the principal's own; rename the group`},
@@ -223,6 +225,7 @@ func TestNeeds(t *testing.T) {
 		{"of several rules, what they share", []v1alpha1.Rule{{PathPrefix: "/vault/a/"}, {PathPrefix: "/vault/b/"}}, "/vault/"},
 		{"whole elements only", []v1alpha1.Rule{{PathPrefix: "/vault-1/"}, {PathPrefix: "/vault-2/"}}, "/"},
 		{"nothing shared", []v1alpha1.Rule{{PathPrefix: "/a/"}, {ArnRegex: head + "/.*x$"}}, "/"},
+		{"a double slash alone is not a path", []v1alpha1.Rule{{ArnRegex: head + "//.*$"}}, "/"},
 		{"half a double slash is not a path", []v1alpha1.Rule{{ArnRegex: head + "//a/.*$"}, {ArnRegex: head + "//b/.*$"}}, "/"},
 		{"a path that AWS would not take", []v1alpha1.Rule{{ArnRegex: head + "/" + strings.Repeat("p", 520) + "/.*$"}}, "/"},
 	}
@@ -240,9 +243,14 @@ func TestNeeds(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 		}
 	}
-	sso := mustParse(t, map[string]string{"mapRoles": "- {permissionSet: Admin, username: a}"})
-	want := rules.Needs{Roles: true, UserPathPrefix: "/", RolePathPrefix: "/aws-reserved/sso.amazonaws.com/"}
-	if diff := cmp.Diff(want, sso.Needs()); diff != "" {
-		t.Errorf("permission sets (-want +got):\n%s", diff)
+	for rule, path := range map[string]string{
+		"{permissionSet: A, username: a}":                                                         "/aws-reserved/sso.amazonaws.com/",
+		"{permissionSet: A, username: a, pathPrefix: /aws-reserved/}":                             "/aws-reserved/sso.amazonaws.com/",
+		"{permissionSet: A, username: a, pathPrefix: /aws-reserved/sso.amazonaws.com/eu-west-1/}": "/aws-reserved/sso.amazonaws.com/eu-west-1/",
+	} {
+		want := rules.Needs{Roles: true, UserPathPrefix: "/", RolePathPrefix: path}
+		if diff := cmp.Diff(want, mustParse(t, map[string]string{"mapRoles": "- " + rule}).Needs()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", rule, diff)
+		}
 	}
 }

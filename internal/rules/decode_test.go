@@ -101,6 +101,8 @@ func TestDecodeRefuses(t *testing.T) {
 			`mapUsers rule 1 (line 1): username must be text and is a mapping; put a value that begins with { in quotes`},
 		{"a tag", "- username: !secret a\n", `mapUsers rule 1 (line 1): username must be text and is tagged !secret; drop the tag`},
 		{"a limit of nothing", "- username: a\n  maxMatches: 0\n", `mapUsers rule 1 (line 2): maxMatches must be at least 1; drop the field for no limit`},
+		{"a limit of no value", "- username: a\n  maxMatches:\n", `mapUsers rule 1 (line 2): maxMatches has no value; write a number or drop the field`},
+		{"a list of limits", "- username: a\n  maxMatches: [1]\n", `mapUsers rule 1 (line 2): maxMatches must be a number and is a list`},
 		{"a negative limit", "- username: a\n  maxMatches: -1\n", `mapUsers rule 1 (line 2): maxMatches must be at least 1; drop the field for no limit`},
 		{"a limit in quotes", "- username: a\n  maxMatches: '5'\n", `mapUsers rule 1 (line 2): maxMatches must be a number and is text; write it without quotes`},
 		{"an octal limit", "- username: a\n  maxMatches: 010\n", `mapUsers rule 1 (line 2): maxMatches must be a whole number in decimal digits and is the text "010"`},
@@ -270,4 +272,33 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHugeInputs: whatever is refused is refused in few words.
+func TestHugeInputs(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 16
+	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	tests := map[string]string{
+		"open brackets":      fill("["),
+		"nested lists":       fill("- "),
+		"nested keys":        fill("? "),
+		"one long line":      "- username: " + fill("a"),
+		"one long unclosed":  "- username: '" + fill("a\n"),
+		"one long group":     "- username: a\n  groups: " + fill("a"),
+		"one long tag":       "- username: !" + fill("a") + " b\n",
+		"one long number":    "- username: " + fill("1"),
+		"one long pattern":   "- username: a\n  arnRegex: " + fill("(a"),
+		"one long reference": "- username: $" + fill("a") + "\n",
+		"many documents":     fill("---\n"),
+		"many rules":         fill("- a\n"),
+	}
+	for reason, value := range tests {
+		_, err := rules.Parse(map[string]string{"mapUsers": value}, rules.Options{})
+		if err == nil {
+			t.Errorf("%s: accepted", reason)
+		} else if n := len(err.Error()); n > 1000 {
+			t.Errorf("%s: refused in %d characters", reason, n)
+		}
+	}
 }

@@ -58,6 +58,9 @@ func TestRulesAddUp(t *testing.T) {
 	if diff := cmp.Diff(counts, got.Rules); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	if more := append(got.Grants[0].Selectors, "more"); more[2] != "more" || got.Grants[1].Groups[0] == "more" {
+		t.Errorf("what is appended to one grant turns up in another: %v", got.Grants[1].Groups)
+	}
 	// Rules 1 and 2 select the same: one selector granted, not two.
 	if n := len(got.Grants[0].Selectors); n != 2 {
 		t.Errorf("%d selectors granted to the first, want 2", n)
@@ -78,6 +81,8 @@ func TestRoles(t *testing.T) {
 		role(sso + "AWSReservedSSO_Admin_ReadOnly" + hex),
 		role(sso + "AWSReservedSSO_Admin_0123456789ABCDEF"),
 		role(sso + "AWSReservedSSO_Admin_0123456789abcde"),
+		role(sso + "AWSReservedSSO_Admin_0123456789abcdeg"),
+		role(sso + "EU-WEST-1/AWSReservedSSO_Admin" + hex),
 		role(sso + "AWSReservedSSO_Admin" + hex + "0"),
 		role(sso + "x/y/AWSReservedSSO_Admin" + hex),
 		role(aws1 + "role/AWSReservedSSO_Admin" + hex),
@@ -188,6 +193,34 @@ func TestOneEntryEach(t *testing.T) {
 	}
 	if got.Rules[0].Matched != 3 {
 		t.Errorf("%d principals matched, want 3: one that is listed twice is one", got.Rules[0].Matched)
+	}
+}
+
+func TestPrincipalsOfAnotherKind(t *testing.T) {
+	t.Parallel()
+	set := mustParse(t, map[string]string{"mapRoles": "- {arnRegex: '^arn:aws:iam::1:(user|role)/.*$', username: x}"})
+	got := set.Evaluate([]rules.Principal{{Kind: rules.Role, ARN: aws1 + "user/a"}, {Kind: "group", ARN: aws1 + "role/a"}}, nil)
+	if len(got.Grants) != 0 || len(got.LeftOut) != 1 || got.LeftOut[0].Reason != "not an IAM or STS ARN: it is not a role's" {
+		t.Errorf("got %+v", got)
+	}
+	if set.CouldMatch(rules.Role, aws1+"user/a") || !set.CouldMatch(rules.Role, aws1+"role/a") {
+		t.Error("CouldMatch does not look at the kind of the ARN")
+	}
+}
+
+// TestMadeAgain: while a listing has both the old and the new one, which of
+// them counts must not depend on the order.
+func TestMadeAgain(t *testing.T) {
+	t.Parallel()
+	set := mustParse(t, map[string]string{"mapUsers": "- {pathPrefix: /p/, username: '${userID}'}"})
+	ps := []rules.Principal{
+		{Kind: rules.User, ARN: aws1 + "user/p/a", ID: "AIDA2"}, {Kind: rules.User, ARN: aws1 + "user/p/a", ID: "AIDA1"},
+	}
+	for range 2 {
+		if got := set.Evaluate(ps, nil); len(got.Grants) != 1 || got.Grants[0].Username != "AIDA1" {
+			t.Errorf("got %+v", got.Grants)
+		}
+		ps[0], ps[1] = ps[1], ps[0]
 	}
 }
 

@@ -135,6 +135,7 @@ func TestRecordRefusesWhatItCouldNotGiveBack(t *testing.T) {
 		"an entry without an ARN":       {Entries: []rules.Owned{noARN}},
 		"an original that is not UTF-8": {Originals: map[string]rules.Original{"mapUsers": {Present: true, Value: "\xff"}}},
 		"rules that are not UTF-8":      {Rules: map[string]string{"mapUsers": "\xff"}},
+		"a digest that is not UTF-8":    {Entries: []rules.Owned{{Kind: rules.User, ARN: owned.ARN, Digest: "\xff"}}},
 		"a removal of nothing":          {Removals: []rules.Removal{{Kind: rules.User, Count: -1}}},
 	}
 	for reason, r := range tests {

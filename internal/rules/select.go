@@ -33,8 +33,8 @@ func commonPath(list []rule) string {
 	for _, r := range list[1:] {
 		common = common[:strings.LastIndexByte(common[:sharedBytes(common, r.path)], '/')+1]
 	}
-	if common == "//" || len(common) > maxPathPrefix {
-		return "/" // not a path that AWS takes
+	if common == "//" {
+		return "/" // AWS does not take that for a path
 	}
 	return common
 }

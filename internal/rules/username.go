@@ -201,15 +201,14 @@ func (t template) expand(p *Principal, a arn.ARN, re *regexp.Regexp) (name, reas
 		if strings.ContainsAny(value, "{}") {
 			return "", fmt.Sprintf("its name or path would bring the braces of %s into the user name", quote(value))
 		}
-		if len(b)+len(value) > maxUsername {
-			return "", fmt.Sprintf("its user name would be longer than %d bytes", maxUsername)
-		}
 		b = append(b, value...)
 	}
 	name = string(b)
 	switch {
 	case strings.TrimSpace(name) == "":
 		return "", "its user name would be empty"
+	case len(name) > maxUsername:
+		return "", fmt.Sprintf("its user name would be longer than %d bytes", maxUsername)
 	case strings.HasPrefix(name, reservedPrefix) && !strings.HasPrefix(t.parts[0].literal, reservedPrefix):
 		return "", fmt.Sprintf("its name or path would make the user name %s, and %s is Kubernetes' own", quote(name), reservedPrefix)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-const whoRegex = `^arn:aws:iam::1:user/(?:[!-~]*/)?(?P<who>[A-Za-z]*)-?([0-9]*)$`
+const whoRegex = `^arn:aws:iam::1:user/(?:[!-~]*/)?(?P<who>[A-Za-z]*)(?:-?([0-9]+))?$`
 
 func TestUsernames(t *testing.T) {
 	t.Parallel()
@@ -86,7 +86,9 @@ func TestExpansion(t *testing.T) {
 			`its name or path would bring the braces of "/{x/" into the user name`},
 		{"the end of a template from a path", "v:${path}", head + "/}}/alice", "",
 			`its name or path would bring the braces of "/}}/" into the user name`},
-		{"too long", strings.Repeat("${0}", 60), head + "/alice", "", "its user name would be longer than 1024 bytes"},
+		{"an alternative that did not match", "v:${1}${2}", head + "/alice", "v:alice", ""},
+		{"too long", strings.Repeat("a", 1000) + "${0}", head + "/alice", "", "its user name would be longer than 1024 bytes"},
+		{"far too long", strings.Repeat("${0}", 60), head + "/alice", "", "its user name would be longer than 1024 bytes"},
 	}
 	for _, tc := range tests {
 		data := map[string]string{"mapUsers": "- arnRegex: " + whoRegex + "\n  username: '" + tc.username + "'\n"}
@@ -121,6 +123,15 @@ func TestNobodyNamesThemselvesSystem(t *testing.T) {
 		if len(got.Grants) != 0 || len(got.LeftOut) != 1 || !strings.Contains(got.LeftOut[0].Reason, "system: is Kubernetes' own") {
 			t.Errorf("%s with %s: %+v", tc.pattern, tc.username, got)
 		}
+	}
+}
+
+func TestUniqueIDsMustBePrintable(t *testing.T) {
+	t.Parallel()
+	set := mustParse(t, map[string]string{"mapUsers": "- {pathPrefix: /p/, username: '${userID}'}"})
+	got := set.Evaluate([]rules.Principal{{Kind: rules.User, ARN: "arn:aws:iam::1:user/p/a", ID: "AIDA\n"}}, nil)
+	if len(got.Grants) != 0 || len(got.LeftOut) != 1 {
+		t.Errorf("got %+v", got)
 	}
 }
 
