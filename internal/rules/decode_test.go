@@ -102,6 +102,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a tag", "- username: !secret a\n", `mapUsers rule 1 (line 1): username must be text and is tagged !secret; drop the tag`},
 		{"a limit of nothing", "- username: a\n  maxMatches: 0\n", `mapUsers rule 1 (line 2): maxMatches must be at least 1; drop the field for no limit`},
 		{"a limit of no value", "- username: a\n  maxMatches:\n", `mapUsers rule 1 (line 2): maxMatches has no value; write a number or drop the field`},
+		{"two lines where one was asked for", "- username: a\n  groups: \"a\\nb\"\n",
+			`mapUsers rule 1 (line 2): groups must be a list and is the text "a\nb"; write groups: [a�b]`},
 		{"a list of limits", "- username: a\n  maxMatches: [1]\n", `mapUsers rule 1 (line 2): maxMatches must be a number and is a list`},
 		{"a negative limit", "- username: a\n  maxMatches: -1\n", `mapUsers rule 1 (line 2): maxMatches must be at least 1; drop the field for no limit`},
 		{"a limit in quotes", "- username: a\n  maxMatches: '5'\n", `mapUsers rule 1 (line 2): maxMatches must be a number and is text; write it without quotes`},
@@ -237,7 +239,7 @@ func FuzzParse(f *testing.F) {
 		"- arnRegex: ^arn:aws:iam::1:user/(?P<who>[a-z]+)-.*$\n  username: v:${who}\n  groups: [a]\n",
 		"- {pathPrefix: /vault/, username: '${userName}', maxMatches: 3}\n", "- username: a\n\tb: c\n", "---\n---\n",
 		"- arnRegex: (a{30}){30}\n", "- arnRegex: ^((a|b)*a(a|b){12})$\n", "- arnRegex: ^arn:aws:iam::1:user/a\\b$\n",
-		"- ? {a: b}\n  : c\n", "- !!binary aGk=\n", "[[[[", "- username: $${{\n",
+		"- ? {a: b}\n  : c\n", "!%0A", "- !!binary aGk=\n", "[[[[", "- username: $${{\n",
 	} {
 		f.Add(s, true)
 		f.Add(s, false)
@@ -254,7 +256,7 @@ func FuzzParse(f *testing.F) {
 			lines := 1 + strings.Count(value, "\n") + strings.Count(value, "\r") +
 				strings.Count(value, "\u0085") + strings.Count(value, "\u2028") + strings.Count(value, "\u2029")
 			for _, p := range problems.List {
-				if p.Line < 0 || p.Line > lines+1 || p.Reason == "" || strings.Contains(p.Reason, "\n") {
+				if p.Line < 0 || p.Line > lines+1 || p.Reason == "" || strings.ContainsAny(p.String(), "\r\n") {
 					t.Fatalf("problem %+v in %d lines", p, lines)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Problem is one reason why rules were refused.
@@ -63,8 +64,18 @@ type report struct{ list []Problem }
 
 func (r *report) add(at place, format string, args ...any) {
 	r.list = append(r.list, Problem{
-		Key: at.key, Rule: at.rule, Line: at.line, Reason: fmt.Sprintf(format, args...),
+		Key: oneLine(at.key), Rule: at.rule, Line: at.line, Reason: oneLine(fmt.Sprintf(format, args...)),
 	})
+}
+
+// oneLine keeps what people wrote from breaking messages and logs.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // err is nil when there were no problems.
