@@ -136,15 +136,14 @@ func (a *ARN) parseResource(service, resource string) (reason string) {
 
 // String gives the ARN's text; for what Parse returned, the text it was given.
 func (a ARN) String() string {
-	head := "arn:" + a.Partition + ":" + serviceOf(a.Type) + "::" + a.AccountID + ":" + a.Type
+	path, end := a.Path, ""
 	switch a.Type {
 	case TypeRoot:
-		return head
+		path = ""
 	case TypeAssumedRole:
-		return head + "/" + a.Name + "/" + a.Session
-	default:
-		return head + a.Path + a.Name
+		end = "/" + a.Session
 	}
+	return "arn:" + a.Partition + ":" + serviceOf(a.Type) + "::" + a.AccountID + ":" + a.Type + path + a.Name + end
 }
 
 // WithoutPath is the same identity with the path "/". That is how aws-auth

@@ -80,25 +80,38 @@ func BenchmarkEvaluate(b *testing.B) {
 	}
 }
 
-// BenchmarkEvaluateEverybody grants to every user, by several rules each.
+// BenchmarkEvaluateEverybody grants to every user, or to every role under a
+// path and with capitals in its name, by several rules each.
 func BenchmarkEvaluateEverybody(b *testing.B) {
-	in, ps := benchInput("^arn:aws:iam::123456789012:user/team-%03d/.*$", "v:${userName}")
-	in.MapUsers = append(in.MapUsers,
-		v1alpha1.Rule{ArnRegex: "^arn:aws:iam::123456789012:user/(?P<team>[^/]+)/.*$", Username: "${team}", Groups: []string{"all"}})
-	set, err := rules.Compile(in, rules.Options{})
-	if err != nil {
-		b.Fatal(err)
+	for _, kind := range rules.Kinds() {
+		b.Run(string(kind), func(b *testing.B) {
+			head := "arn:aws:iam::123456789012:" + string(kind) + "/"
+			in, ps := benchInput("^"+head+"team-%03d/.*$", "${path}")
+			in.MapUsers = append(in.MapUsers, v1alpha1.Rule{
+				ArnRegex: "^" + head + "(?P<team>[^/]+)/.*$", Username: "v:${team}", Groups: []string{"all"},
+			})
+			if kind == rules.Role {
+				in.MapUsers, in.MapRoles = nil, in.MapUsers
+			}
+			for i := range ps {
+				ps[i].Kind, ps[i].ARN = kind, head+ps[i].Path[1:]+"V"+ps[i].Name[1:]
+			}
+			set, err := rules.Compile(in, rules.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				if n := len(set.Evaluate(ps, nil).Grants); n != benchUsers {
+					b.Fatalf("%d grants", n)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N)/benchUsers, "allocs/grant")
+		})
 	}
-	b.ReportAllocs()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for b.Loop() {
-		if n := len(set.Evaluate(ps, nil).Grants); n != benchUsers {
-			b.Fatalf("%d grants", n)
-		}
-	}
-	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N)/benchUsers, "allocs/grant")
 }
 
 // BenchmarkBaselineCompiledOnce matches every pair with patterns compiled

@@ -268,10 +268,17 @@ func (e *evaluation) union(list []int, of func(*rule) []string) []string {
 // sorted gives the grants in order, one for each entry. Of several principals
 // that would share an entry, the one with the first ARN gets it.
 func (e *evaluation) sorted() []Grant {
+	var entries strings.Builder
+	for _, g := range e.grants {
+		entries.WriteString(g.EntryARN)
+	}
+	// Folding all of them at once costs one allocation; ARNs keep their length.
+	rest := arn.Fold(entries.String())
 	seen := make(map[string]string, len(e.grants))
 	kept := e.grants[:0]
 	for _, g := range e.grants {
-		folded := arn.Fold(g.EntryARN)
+		folded := rest[:len(g.EntryARN)]
+		rest = rest[len(g.EntryARN):]
 		if other, taken := seen[folded]; taken {
 			e.leftOut = append(e.leftOut, LeftOut{
 				Kind: e.kind, ARN: g.PrincipalARN, Rule: g.Rule,
