@@ -22,13 +22,20 @@ target=$root/$version
 
 complete() { [[ -x $1/kube-apiserver && -x $1/etcd ]]; }
 
+# online tells whether the index of releases can be reached, or a proxy may know.
+online() {
+  [[ -n ${HTTPS_PROXY:-${https_proxy:-}} ]] ||
+    timeout 5 bash -c ': </dev/tcp/raw.githubusercontent.com/443' 2>/dev/null
+}
+
 # download asks setup-envtest for a published release of the same minor version.
 download() {
   local minor=${version%.*} folder log=$work/download.log
-  [[ ${CONTROLPLANE_DOWNLOAD:-yes} != no ]] || return 1
-  say "looking for a ready-made $minor release to download (at most 20 s once the tool for it is built)"
+  [[ ${CONTROLPLANE_DOWNLOAD:-yes} != no ]] && online || return 1
+  say "looking for a ready-made $minor release to download"
   local setup_envtest=$work/setup-envtest
-  go build -modfile=hack/tools/go.mod -o "$setup_envtest" sigs.k8s.io/controller-runtime/tools/setup-envtest >"$log" 2>&1 || return 1
+  with_progress "building setup-envtest" 0 "$log" \
+    go build -modfile=hack/tools/go.mod -o "$setup_envtest" sigs.k8s.io/controller-runtime/tools/setup-envtest 2>/dev/null || return 1
   timeout 20 "$setup_envtest" list --remote-only "$minor.x" >"$log" 2>&1 || return 1
   grep -q "$minor" "$log" || return 1
   say "downloading it, about 70 MB"
@@ -81,7 +88,7 @@ work=$(mktemp -d "$root/.work.XXXXXX")
 
 say "tests and demo run against a real kube-apiserver $version and etcd, which are not here yet"
 if ! download; then
-  say "nothing to download; building both from their Go modules"
+  say "nothing can be downloaded here; building both from their Go modules"
   say "this happens once: 5 to 7 minutes on two cores with an empty Go build cache, half a minute with a full one"
   mkdir -p "$work/ready"
   compile etcd

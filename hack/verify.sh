@@ -90,7 +90,7 @@ vulnerabilities() {
   tool govulncheck ./...
 }
 
-say "checking; where the tools are not built yet, that comes first and takes about 2 minutes on two cores"
+say "checking; where the tools are not built yet, that comes first and takes 2 to 4 minutes on two cores"
 check "tools" tools
 check "formatting" formatting
 check "lint" lint
