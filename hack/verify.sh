@@ -37,7 +37,7 @@ check() {
 tools() {
   local packages='github.com/golangci/golangci-lint/v2/cmd/golangci-lint sigs.k8s.io/kustomize/kustomize/v5 golang.org/x/vuln/cmd/govulncheck'
   # shellcheck disable=SC2086 # a list
-  go build -modfile=hack/tools/go.mod -v -o /dev/null $packages
+  go build -modfile=hack/tools/go.mod -v $packages
 }
 
 formatting() {
@@ -48,7 +48,7 @@ formatting() {
   return 1
 }
 
-lint() { tool golangci-lint config verify && tool golangci-lint run; }
+lint() { tool golangci-lint config verify && tool golangci-lint run --allow-serial-runners; }
 
 layers() { go test -count=1 ./internal/layers; }
 
