@@ -31,7 +31,7 @@ const (
 )
 
 // readObjects decodes every document of a manifest as the API server does with
-// strict field validation: an unknown, misspelt or repeated field is an error.
+// strict field validation: an unknown, misspelled or repeated field is an error.
 func readObjects(t *testing.T, path string) []runtime.Object {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -93,15 +93,15 @@ func TestApplyTrapOwnedByHand(t *testing.T) {
 func TestApplyTrapKeyHeldByAnother(t *testing.T) {
 	w := newWorld(t)
 	w.apply("aws-auth", map[string]string{"mapRoles": "# r\n"})
-	now, err := w.store().applyAWSAuth(t.Context(), w.get("aws-auth"), map[string]string{"mapUsers": "ours", "mapRoles": "# r\n"})
+	_, err := w.store().applyAWSAuth(t.Context(), w.get("aws-auth"), map[string]string{"mapUsers": "ours", "mapRoles": "# r\n"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	other := applycorev1.ConfigMap("aws-auth", w.namespace).WithData(map[string]string{"mapUsers": "ours"})
-	if now, err = w.admin.Apply(t.Context(), other, metav1.ApplyOptions{FieldManager: "terraform"}); err != nil {
+	if _, err = w.admin.Apply(t.Context(), other, metav1.ApplyOptions{FieldManager: "terraform"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = w.store().applyAWSAuth(t.Context(), now, map[string]string{"mapRoles": "# r\n"}); err != nil {
+	if _, err = w.store().applyAWSAuth(t.Context(), w.get("aws-auth"), map[string]string{"mapRoles": "# r\n"}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]string{"mapRoles": "# r\n", "mapUsers": ""}, w.get("aws-auth").Data); diff != "" {
@@ -110,7 +110,8 @@ func TestApplyTrapKeyHeldByAnother(t *testing.T) {
 	// Alone, the key goes.
 	alone := newWorld(t)
 	alone.apply("aws-auth", map[string]string{"mapRoles": "# r\n"})
-	if now, err = alone.store().applyAWSAuth(t.Context(), alone.get("aws-auth"), map[string]string{"mapUsers": "ours", "mapRoles": "# r\n"}); err != nil {
+	now, err := alone.store().applyAWSAuth(t.Context(), alone.get("aws-auth"), map[string]string{"mapUsers": "ours", "mapRoles": "# r\n"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err = alone.store().applyAWSAuth(t.Context(), now, map[string]string{"mapRoles": "# r\n"}); err != nil {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -30,7 +31,7 @@ func (k *known) due(now time.Time, digest string) bool {
 }
 
 func (k *known) all() []rules.Principal {
-	return append(k.users[:len(k.users):len(k.users)], k.roles...)
+	return append(slices.Clip(k.users), k.roles...)
 }
 
 // update takes over what a listing is evidence of, and returns the ARNs of

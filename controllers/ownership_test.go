@@ -199,7 +199,7 @@ func TestTwoReplicas(t *testing.T) {
 		w.pass(16 * time.Second)
 		done := make(chan error, 2)
 		for _, r := range []*AWSAuthReconciler{a, b} {
-			go func() { _, err := r.Reconcile(t.Context(), request); done <- err }()
+			go func() { _, err := r.Reconcile(t.Context(), request()); done <- err }()
 		}
 		for range 2 {
 			if err := <-done; err != nil {

@@ -134,7 +134,8 @@ func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
 		return d, nil //nolint:nilerr // NewPlan says so, with the place
 	}
 	listing := c.Lister.List(ctx, set.Needs())
-	return d, d.takeListing(listing)
+	err = d.takeListing(listing)
+	return d, err
 }
 
 func (d *PlanData) takeListing(l principals.Listing) error {

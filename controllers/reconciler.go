@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,6 +34,9 @@ type Config struct {
 	// ConfigMaps is the client for the namespace of all ConfigMaps, normally
 	// kube-system.
 	ConfigMaps corev1client.ConfigMapInterface
+	// Watch is the client for the core API group that a manager has the
+	// ConfigMaps watched with; only SetupWithManager needs it.
+	Watch rest.Interface
 	// Namespace is that namespace.
 	Namespace string
 	// Names are the ConfigMaps' names; see NamesFor.

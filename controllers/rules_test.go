@@ -173,6 +173,7 @@ func manyUsers(n int) []string {
 // for ten minutes, over a restart, and can be approved or mended meanwhile.
 func TestBreaker(t *testing.T) {
 	begin := func(t *testing.T) (w *world, full string) {
+		t.Helper()
 		w = newWorld(t)
 		w.awsAuth(person)
 		w.rules(fooRule)

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -19,12 +18,11 @@ import (
 
 // request is the one key of the work queue: however much happens, there is at
 // most one refresh under way and one waiting.
-var request = reconcile.Request{}
+func request() reconcile.Request { return reconcile.Request{} }
 
 // SetupWithManager has the manager drive the reconciler: at once, on time, and
-// whenever the rules or aws-auth change. watch is the client that the
-// ConfigMaps are watched with.
-func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager, watch rest.Interface) error {
+// whenever the rules or aws-auth change.
+func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	c, err := controller.New("aws-auth", mgr, controller.Options{
 		Reconciler: r,
 		// A process that has lost the Lease makes a new manager and controller.
@@ -36,10 +34,10 @@ func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager, watch rest.Interf
 		return err
 	}
 	start := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		queue.Add(request)
+		queue.Add(request())
 		return nil
 	})
-	for _, s := range []source.Source{start, r.watch(watch, r.Names.Rules), r.watch(watch, r.Names.AWSAuth)} {
+	for _, s := range []source.Source{start, r.watch(r.Names.Rules), r.watch(r.Names.AWSAuth)} {
 		if err := c.Watch(s); err != nil {
 			return err
 		}
@@ -50,18 +48,20 @@ func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager, watch rest.Interf
 // watch watches one ConfigMap by name. A cache of its own for each keeps the
 // rights small: list and watch limited by resourceNames are granted only with
 // a field selector for the name, and a manager's cache has one for each type.
-func (r *AWSAuthReconciler) watch(client rest.Interface, name string) source.Source {
+func (r *AWSAuthReconciler) watch(name string) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		one := toolscache.NewListWatchFromClient(client, "configmaps", r.Namespace, fields.OneTermEqualSelector("metadata.name", name))
+		one := toolscache.NewListWatchFromClient(r.Watch, "configmaps", r.Namespace, fields.OneTermEqualSelector("metadata.name", name))
 		informer := toolscache.NewSharedInformer(one, &corev1.ConfigMap{}, 0)
 		_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { queue.Add(request) },
+			AddFunc: func(any) { queue.Add(request()) },
 			UpdateFunc: func(before, after any) {
-				if before.(*corev1.ConfigMap).ResourceVersion != after.(*corev1.ConfigMap).ResourceVersion {
-					queue.Add(request)
+				was, ok := before.(*corev1.ConfigMap)
+				is, alsoOK := after.(*corev1.ConfigMap)
+				if !ok || !alsoOK || was.ResourceVersion != is.ResourceVersion {
+					queue.Add(request())
 				}
 			},
-			DeleteFunc: func(any) { queue.Add(request) },
+			DeleteFunc: func(any) { queue.Add(request()) },
 		})
 		if err != nil {
 			return err

@@ -191,7 +191,7 @@ func dataOwners(fields []metav1.ManagedFieldsEntry) (mine, others map[string]boo
 		var set struct {
 			Data map[string]json.RawMessage `json:"f:data"`
 		}
-		if err := json.Unmarshal(f.FieldsV1.Raw, &set); err != nil {
+		if err := json.Unmarshal(f.FieldsV1.GetRawBytes(), &set); err != nil {
 			return nil, nil, fmt.Errorf("manager %s: %w", f.Manager, err)
 		}
 		owner := others

@@ -110,7 +110,7 @@ func (w *world) pass(d time.Duration) { w.clock.SetTime(w.clock.Now().Add(d)) }
 // refresh runs one refresh that must end well.
 func (w *world) refresh() ctrl.Result {
 	w.Helper()
-	res, err := w.refresher.Reconcile(w.Context(), request)
+	res, err := w.refresher.Reconcile(w.Context(), request())
 	if err != nil {
 		w.Fatalf("refresh: %v", err)
 	}
@@ -162,9 +162,9 @@ func (w *world) apply(name string, data map[string]string) *corev1.ConfigMap {
 	return cm
 }
 
-func (w *world) rules(mapUsers string) *corev1.ConfigMap {
+func (w *world) rules(mapUsers string) {
 	w.Helper()
-	return w.apply("aws-auth-refresher", map[string]string{"mapUsers": mapUsers})
+	w.apply("aws-auth-refresher", map[string]string{"mapUsers": mapUsers})
 }
 
 func (w *world) awsAuth(mapUsers string) *corev1.ConfigMap {
@@ -241,6 +241,9 @@ type eventLog struct {
 	notes []string
 }
 
+// Eventf has the parameters of events.EventRecorder.
+//
+//nolint:revive // the interface is not ours
 func (l *eventLog) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
 	l.Lock()
 	defer l.Unlock()

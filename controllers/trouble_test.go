@@ -51,12 +51,12 @@ func (i interfered) Apply(ctx context.Context, cm *applycorev1.ConfigMapApplyCon
 	return i.ConfigMapInterface.Apply(ctx, cm, o)
 }
 
-// interfere restarts the refresher with a hook that runs before the nth call
-// of this kind, once.
-func (w *world) interfere(verb, name string, hook func()) {
+// interfere restarts the refresher with a hook that runs before its first call
+// of this kind about aws-auth.
+func (w *world) interfere(verb string, hook func()) {
 	done := false
 	w.config.ConfigMaps = interfered{w.core.ConfigMaps(w.namespace), func(v, n string) error {
-		if v == verb && n == name && !done {
+		if v == verb && n == "aws-auth" && !done {
 			done = true
 			hook()
 		}
@@ -155,18 +155,18 @@ func TestStateOfAWSAuth(t *testing.T) {
 		"SyntaxError": {"what EKS cannot read is not touched", func(w *world) { w.awsAuth("- userarn: [") }, "- userarn: ["},
 		"DeletedBetween": {"deleted between read and write: not made again in its old shape", func(w *world) {
 			w.awsAuth(person)
-			w.interfere("apply", "aws-auth", func() { w.delete("aws-auth") })
+			w.interfere("apply", func() { w.delete("aws-auth") })
 		}, ""},
 		"MadeAgainBetween": {"deleted and made again between read and write: the new one counts", func(w *world) {
 			w.awsAuth(person)
-			w.interfere("apply", "aws-auth", func() { w.delete("aws-auth"); w.awsAuth("# new\n") })
+			w.interfere("apply", func() { w.delete("aws-auth"); w.awsAuth("# new\n") })
 		}, "# new\n" + ours},
 		"EditedBetween": {"edited between read and write: the edit counts", func(w *world) {
 			w.awsAuth(person)
-			w.interfere("apply", "aws-auth", func() { w.awsAuth(person + "# edited\n") })
+			w.interfere("apply", func() { w.awsAuth(person + "# edited\n") })
 		}, person + ours + "# edited\n"},
 		"CreatedBetween": {"created by somebody else meanwhile: theirs counts", func(w *world) {
-			w.interfere("create", "aws-auth", func() { w.awsAuth(person) })
+			w.interfere("create", func() { w.awsAuth(person) })
 		}, person + ours},
 	}
 	for name, tc := range cases {
@@ -280,7 +280,7 @@ func TestKilledAnywhere(t *testing.T) {
 			change()
 			for range 3 {
 				w.pass(16 * time.Second)
-				_, _ = w.refresher.Reconcile(t.Context(), request) // dies on the way
+				_, _ = w.refresher.Reconcile(t.Context(), request()) // dies on the way
 			}
 			w.config.ConfigMaps = w.core.ConfigMaps(w.namespace)
 			w.restart()

@@ -44,7 +44,7 @@ func TestFourWriters(t *testing.T) {
 					t.Errorf("writer %d: %v", i, err)
 					return
 				}
-				time.Sleep(time.Duration(random.IntN(40)) * time.Millisecond)
+				pause(ctx, random, 40)
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func (w *world) killedAtRandom(random *rand.Rand, rounds int) {
 			w.refresher.store.configMaps = w.config.ConfigMaps
 		}
 		w.pass(11 * time.Second)
-		_, _ = w.refresher.Reconcile(w.Context(), request) // may die on the way
+		_, _ = w.refresher.Reconcile(w.Context(), request()) // may die on the way
 	}
 }
 
@@ -192,7 +192,7 @@ func (w *world) deleteAndRecreate(ctx context.Context, random *rand.Rand) error 
 		if err := w.admin.Delete(ctx, "aws-auth", metav1.DeleteOptions{Preconditions: &same}); err != nil {
 			return err
 		}
-		time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond)
+		pause(ctx, random, 10)
 		again := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: cm.Data}
 		// The one writer that may not be beaten to it: whoever makes aws-auth
 		// meanwhile makes this create fail, and everybody's entries are lost.
@@ -202,6 +202,14 @@ func (w *world) deleteAndRecreate(ctx context.Context, random *rand.Rand) error 
 		}
 		return nil
 	})
+}
+
+// pause lets the others go first, for up to some milliseconds.
+func pause(ctx context.Context, random *rand.Rand, milliseconds int) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(random.IntN(milliseconds)) * time.Millisecond):
+	}
 }
 
 type notRetried struct{ error }

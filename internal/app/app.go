@@ -16,7 +16,7 @@ import (
 )
 
 // version is set by the linker: -ldflags "-X …/internal/app.version=v1.2.3".
-var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
+var version = "dev" // a variable, because the linker can set nothing else
 
 // Streams are what a command reads and writes; default: the process's own.
 type Streams struct {

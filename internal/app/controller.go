@@ -11,9 +11,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/wait"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -100,32 +102,35 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		return err
 	}
 	ctrl.SetLogger(deps.Log)
+	klog.SetLogger(deps.Log)
 	core, err := corev1client.NewForConfig(deps.Cluster)
 	if err != nil {
 		return fmt.Errorf("configuring the Kubernetes client: %w", err)
 	}
 	config := controllers.Config{
-		ConfigMaps: core.ConfigMaps(o.Namespace), Namespace: o.Namespace, Names: o.Names(),
+		Watch: core.RESTClient(), ConfigMaps: core.ConfigMaps(o.Namespace), Namespace: o.Namespace, Names: o.Names(),
 		Lister:          NewLister(deps.AWS),
 		Metrics:         controllers.NewMetrics(metrics.Registry, 0),
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
 		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored},
 	}
-	for began := time.Now(); ; {
-		err := runManager(ctx, o, deps, config, core.RESTClient())
-		if ctx.Err() != nil {
-			return nil
+	began := time.Now()
+	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (done bool, err error) {
+		err = runManager(ctx, o, deps, config)
+		if ctx.Err() == nil && time.Since(began) < beginning {
+			return false, err
 		}
-		if time.Since(began) < beginning {
-			return err
-		}
-		deps.Log.Error(err, "standing by again")
-		time.Sleep(time.Second)
+		deps.Log.Info("the manager ended", "standingBy", ctx.Err() == nil, "reason", fmt.Sprint(err))
+		return ctx.Err() != nil, nil
+	})
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // stopping is no error
 	}
+	return err
 }
 
-func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, config controllers.Config, watch rest.Interface) error {
+func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, config controllers.Config) error {
 	grace := 30 * time.Second
 	mgr, err := ctrl.NewManager(deps.Cluster, ctrl.Options{
 		Logger:                        deps.Log,
@@ -143,7 +148,7 @@ func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, c
 	}
 	config.Events = mgr.GetEventRecorder("aws-auth-refresher")
 	reconciler := controllers.NewReconciler(config)
-	if err := reconciler.SetupWithManager(mgr, watch); err != nil {
+	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("configuring the controller: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {

@@ -2,12 +2,14 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +17,11 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/testr"
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,10 +54,14 @@ func TestController(t *testing.T) {
 		Policy:          app.Policy{RemovalHold: time.Minute, MaxRemovals: "10,50%"},
 		RefreshInterval: time.Second, LeaderElect: true, MetricsAddress: metrics, ProbeAddress: probes,
 	}
+	logs := &logLines{}
+	if testing.Verbose() {
+		logs.t = t
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- app.RunController(ctx, options, app.ControllerDeps{Cluster: rights, AWS: aws, Log: quiet(t)})
+		ended <- app.RunController(ctx, options, app.ControllerDeps{Cluster: rights, AWS: aws, Log: logs.logger()})
 	}()
 
 	create(t, core, "aws-auth-refresher", map[string]string{"mapUsers": rule})
@@ -85,7 +92,7 @@ func TestController(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCreateUser(t, emulator, "tmp-foo-2")
-	time.Sleep(12 * time.Second) // longer than the Lease can be kept without the API server
+	eventually(t, "the Lease is lost", func() bool { return logs.has("\"standingBy\"=true") })
 	if err := bed.StartAPIServer(); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +128,7 @@ func install(t *testing.T) corev1client.CoreV1Interface {
 	decoder := utilyaml.NewYAMLOrJSONDecoder(file, 4096)
 	for {
 		var object unstructured.Unstructured
-		if err := decoder.Decode(&object); err == io.EOF {
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
@@ -150,11 +157,28 @@ func emulated(t *testing.T, emulator *fakeaws.Server) aws.Config {
 	}
 }
 
-func quiet(t *testing.T) logr.Logger {
-	if testing.Verbose() {
-		return testr.New(t)
-	}
-	return logr.Discard()
+// logLines keeps what the controller logs.
+type logLines struct {
+	t     *testing.T // nil: keep quiet
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (l *logLines) logger() logr.Logger {
+	return funcr.New(func(prefix, args string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.lines.WriteString(args + "\n")
+		if l.t != nil {
+			l.t.Log(prefix, args)
+		}
+	}, funcr.Options{})
+}
+
+func (l *logLines) has(part string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.lines.String(), part)
 }
 
 func freeAddress(t *testing.T) string {
@@ -193,16 +217,15 @@ func mapUsers(t *testing.T, core corev1client.CoreV1Interface) string {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if ok() {
-			return
-		}
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 90*time.Second, true,
+		func(context.Context) (bool, error) { return ok(), nil })
+	if err != nil {
+		t.Fatalf("still not: %s", what)
 	}
-	t.Fatalf("still not: %s", what)
 }
 
 func get(url string) int {
-	resp, err := http.Get(url) //nolint:gosec,noctx // a loopback address of this test
+	resp, err := http.Get(url)
 	if err != nil {
 		return 0
 	}
@@ -211,7 +234,7 @@ func get(url string) int {
 }
 
 func body(url string) string {
-	resp, err := http.Get(url) //nolint:gosec,noctx // a loopback address of this test
+	resp, err := http.Get(url)
 	if err != nil {
 		return ""
 	}

@@ -37,7 +37,7 @@ func onceStdin(names ...string) error {
 
 func (in *inputs) read(flag, name string) ([]byte, error) {
 	if name != "-" {
-		b, err := os.ReadFile(name) //nolint:gosec // the file that the user names
+		b, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", flag, err)
 		}

@@ -68,7 +68,6 @@ alone it tries those rules on them. With --users or --roles it needs neither.`,
 // planInput is what a plan is made from, wherever it was read.
 type planInput struct {
 	rulesFrom string // names the source in messages
-	rules     *corev1.ConfigMap
 	data      controllers.PlanData
 }
 
@@ -87,8 +86,7 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 	in.data.Options = rules.Options{AllowUnanchored: o.AllowUnanchored}
 	in.data.Removal, in.data.Adopt, in.data.Now = settings, o.Adopt, time.Now()
 	plan, err := controllers.NewPlan(in.data)
-	var problems *rules.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[*rules.Problems](err); ok {
 		return &ExitError{Code: 1, Message: prefixLines(in.rulesFrom+": ", problems.Error())}
 	}
 	if err != nil {

@@ -19,8 +19,6 @@ type Document struct {
 	others int
 }
 
-var kinds = [2]rules.Kind{rules.User, rules.Role}
-
 // Reader reads documents and remembers the last one, so that a value that has
 // not changed since is not parsed again. The zero value is ready; it is not
 // for concurrent use.
@@ -29,7 +27,7 @@ type Reader struct{ last Document }
 // Read reads the data of aws-auth. sizes of binaryData count as otherBytes.
 func (r *Reader) Read(data map[string]string, otherBytes int) *Document {
 	doc := Document{others: otherBytes}
-	for i, kind := range kinds {
+	for i, kind := range rules.Kinds() {
 		value, present := data[kind.DataKey()]
 		last := r.last.lists[i]
 		if last == nil || last.present != present || last.value != value {
@@ -123,7 +121,7 @@ type Result struct {
 // ProblemText is one line for each problem, in a fixed order.
 func (r Result) ProblemText() string {
 	var lines []string
-	for _, kind := range kinds {
+	for _, kind := range rules.Kinds() {
 		if err := r.Problems[kind.DataKey()]; err != nil {
 			lines = append(lines, err.Error())
 		}

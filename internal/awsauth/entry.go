@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -77,9 +76,4 @@ func decode(kind rules.Kind, value string) (decoded, error) {
 		d.entries[i] = e
 	}
 	return d, nil
-}
-
-// describe names an entry in a message.
-func describe(e Entry) string {
-	return fmt.Sprintf("%s as %s [%s]", e.ARN, e.Username, strings.Join(e.Groups, ", "))
 }

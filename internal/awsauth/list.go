@@ -183,7 +183,7 @@ var errOddLines = errors.New("it holds line breaks that YAML readers disagree ab
 // oddLines refuses text whose lines are counted differently by different
 // readers (YAML 1.1 section 4.2 against 1.2 section 5.4).
 func oddLines(value string) error {
-	for i := 0; i < len(value); i++ {
+	for i := range len(value) {
 		if value[i] == '\r' && (i+1 == len(value) || value[i+1] != '\n') {
 			return errOddLines
 		}

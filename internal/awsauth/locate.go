@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -102,24 +103,14 @@ func tagged(n *yaml.Node) bool {
 	if n.Style&yaml.TaggedStyle != 0 {
 		return true
 	}
-	for _, child := range n.Content {
-		if tagged(child) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Content, tagged)
 }
 
 func anchored(n *yaml.Node) bool {
 	if n.Anchor != "" || n.Kind == yaml.AliasNode {
 		return true
 	}
-	for _, child := range n.Content {
-		if anchored(child) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Content, anchored)
 }
 
 // locateBlock finds each item's dash, which stands alone before its item in

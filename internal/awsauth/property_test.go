@@ -112,7 +112,7 @@ func insertedInOnePlace(doc foreign, after string, want []Entry) error {
 func asJSON(entries []Entry) string {
 	var items []string
 	for _, e := range entries {
-		items = append(items, fmt.Sprintf(`{"userarn":%q,"username":%q,"groups":["%s"]}`, e.ARN, e.Username, strings.Join(e.Groups, `","`)))
+		items = append(items, `{"userarn":"`+e.ARN+`","username":"`+e.Username+`","groups":["`+strings.Join(e.Groups, `","`)+`"]}`)
 	}
 	return strings.Join(items, ",")
 }

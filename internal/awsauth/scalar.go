@@ -60,7 +60,7 @@ func plainString(s string) bool {
 	if s == "" || !isLetter(s[0]) {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case isLetter(c) || '0' <= c && c <= '9':
 		case strings.IndexByte("-_./@+=,{}*$~^()!%&<>;[]|'\"?", c) >= 0:

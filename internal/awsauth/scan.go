@@ -30,7 +30,7 @@ func scan(kind rules.Kind, text string) (items []item, ok bool) {
 
 // plainText reports whether text holds only printable ASCII, LF and CRLF.
 func plainText(text string) bool {
-	for i := 0; i < len(text); i++ {
+	for i := range len(text) {
 		c := text[i]
 		if c >= ' ' && c < 0x7f || c == '\n' {
 			continue

@@ -6,11 +6,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
 )
@@ -60,6 +63,8 @@ func TestGivenCluster(t *testing.T) {
 		t.Error("an aws-auth that is empty is used")
 	}
 
+	refused(t, kubeconfig, "another demo is running in this cluster: end it first (if it was killed, try again in 15s)")
+	expireLease(t, plane.RESTConfig())
 	again := start(t, "--no-scenario", "--kubeconfig", kubeconfig)
 	again.says("It is up")
 	if !strings.Contains(again.output(), "what an earlier demo had left in the cluster was removed") {
@@ -81,6 +86,25 @@ func TestGivenCluster(t *testing.T) {
 	accounts, err := coreOf(t, kubeconfig).ServiceAccounts("kube-system").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(accounts.Items) > 0 {
 		t.Errorf("left behind: %v %v", accounts.Items, err)
+	}
+}
+
+// expireLease makes the controller's Lease one that its holder has not renewed
+// for a long time.
+func expireLease(t *testing.T, cfg *rest.Config) {
+	t.Helper()
+	client, err := coordinationv1client.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leases := client.Leases("kube-system")
+	lease, err := leases.Get(t.Context(), "aws-auth-refresher", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease.Spec.RenewTime.Time = lease.Spec.RenewTime.Add(-time.Hour)
+	if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -75,29 +77,35 @@ func newInstallation(admin *rest.Config) (*installation, error) {
 	}
 }
 
-// put installs the controller's rights and an aws-auth with entries of others.
-// It refuses, having changed nothing, if something stands there that the demo has
-// not made. What an earlier demo left behind is removed first, and told.
-func (i *installation) put(ctx context.Context) (leftovers bool, err error) {
+// claim removes what an earlier demo left behind. It refuses, having changed
+// nothing, while another one runs, and if something stands there that no demo has
+// made.
+func (i *installation) claim(ctx context.Context) (leftovers bool, err error) {
 	if leftovers, err = i.marked(ctx); err != nil {
 		return false, err
 	}
 	if leftovers {
+		if err := i.refuseRunning(ctx); err != nil {
+			return false, err
+		}
 		if err := i.remove(ctx); err != nil {
 			return true, fmt.Errorf("removing what an earlier demo left: %w", err)
 		}
 	}
-	if err := i.refuseOthers(ctx); err != nil {
-		return leftovers, err
-	}
+	return leftovers, i.refuseOthers(ctx)
+}
+
+// put installs the controller's rights and an aws-auth with entries of others,
+// after claim.
+func (i *installation) put(ctx context.Context) error {
 	for _, object := range i.rights {
 		made := object.DeepCopy()
 		setMark(made, markMade)
 		if err := i.client.Create(ctx, made); err != nil {
-			return leftovers, err
+			return err
 		}
 	}
-	return leftovers, i.putAWSAuth(ctx)
+	return i.putAWSAuth(ctx)
 }
 
 func (i *installation) putAWSAuth(ctx context.Context) error {
@@ -128,6 +136,24 @@ func (i *installation) marked(ctx context.Context) (bool, error) {
 		return false, client.IgnoreNotFound(err)
 	}
 	return markOf(account) == markMade, nil
+}
+
+// refuseRunning is nil if no controller of another demo is at work in the cluster.
+// Its Lease says so; a demo that ended by itself has taken it along.
+func (i *installation) refuseRunning(ctx context.Context) error {
+	lease := &coordinationv1.Lease{}
+	if err := i.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: leaseName}, lease); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	held := lease.Spec
+	if held.HolderIdentity == nil || *held.HolderIdentity == "" || held.RenewTime == nil || held.LeaseDurationSeconds == nil {
+		return nil
+	}
+	term := time.Duration(*held.LeaseDurationSeconds) * time.Second
+	if time.Since(held.RenewTime.Time) > term {
+		return nil
+	}
+	return fmt.Errorf("another demo is running in this cluster: end it first (if it was killed, try again in %s)", term)
 }
 
 // refuseOthers is nil if nothing of an aws-auth-refresher is in the cluster, and

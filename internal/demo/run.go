@@ -157,7 +157,7 @@ func (d *demo) cluster(ctx context.Context, dir string) (*cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.part("Kubernetes", "the current context of %s, at %s", c.kubeconfig, c.admin.Host)
+		d.part("Kubernetes", "the current context of %s, at %s", c.kubeconfig, strings.TrimSuffix(c.admin.Host, "/"))
 		return c, nil
 	}
 	begun := time.Now()
@@ -176,6 +176,13 @@ func (d *demo) install(ctx context.Context, c *cluster) error {
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", c.admin.Host, err)
 	}
+	leftovers, err := i.claim(ctx)
+	if err != nil {
+		return err
+	}
+	if leftovers {
+		d.say("  %s", d.paint(yellow, "what an earlier demo had left in the cluster was removed"))
+	}
 	if c.given {
 		d.atEnd(func() error {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
@@ -183,12 +190,8 @@ func (d *demo) install(ctx context.Context, c *cluster) error {
 			return i.remove(ctx)
 		})
 	}
-	leftovers, err := i.put(ctx)
-	if err != nil {
+	if err := i.put(ctx); err != nil {
 		return err
-	}
-	if leftovers {
-		d.say("  %s", d.paint(yellow, "what an earlier demo had left in the cluster was removed"))
 	}
 	return c.awaitRights(ctx)
 }

@@ -228,12 +228,15 @@ func vaultRevokes(ctx context.Context, w *world) error {
 
 // compareForeign compares the whole of aws-auth, now that nothing of ours is in it.
 func compareForeign(ctx context.Context, w *world) error {
+	if err := w.checkForeign(ctx); err != nil {
+		return err
+	}
 	cm, err := w.configMaps().Get(ctx, awsAuthName, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	if !maps.Equal(cm.Data, w.foreign) {
-		return fmt.Errorf("%w:\n%s", errForeign, cm.Data)
+		return errForeign
 	}
 	size := 0
 	for _, value := range w.foreign {

@@ -184,7 +184,11 @@ func (w *world) checkForeign(ctx context.Context) error {
 	}
 	for key, want := range w.foreign {
 		if rest := withoutItems(cm.Data[key], w.made); rest != want {
-			return fmt.Errorf("%w: %s is\n%s\nand others wrote\n%s", errForeign, key, rest, want)
+			w.note("%s is, less our entries:", key)
+			w.quote(rest)
+			w.note("others wrote:")
+			w.quote(want)
+			return fmt.Errorf("%w: %s", errForeign, key)
 		}
 	}
 	if len(cm.Data) != len(w.foreign) {

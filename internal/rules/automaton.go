@@ -184,7 +184,7 @@ func (b *builder) classify() {
 		count = 0
 		for c := firstByte; c <= lastByte; c++ {
 			read := 0
-			if inst.MatchRune(rune(c)) {
+			if inst.MatchRune(c) {
 				read = 1
 			}
 			number := &renumbered[b.out.class[c]][read]
@@ -210,7 +210,7 @@ func (b *builder) run() error {
 	b.out.next = make([]uint16, b.out.classes)
 	var representative [byteCount + 1]rune
 	for c := firstByte; c <= lastByte; c++ {
-		representative[b.out.class[c]] = rune(c)
+		representative[b.out.class[c]] = c
 	}
 	for i := 1; i < len(b.states); i++ {
 		b.out.next = append(b.out.next, 0)

@@ -59,7 +59,7 @@ func (s source) field(name string) place {
 
 // Decode reads the data of a rules ConfigMap: YAML lists of rules under
 // mapUsers and mapRoles. A missing, empty or null value means no rules of that
-// kind. Reading is strict, because a misspelt word must never mean "no rules"
+// kind. Reading is strict, because a misspelled word must never mean "no rules"
 // or "no selector": unknown keys and fields, duplicate fields, values of
 // another type, texts that YAML 1.1 reads as something else, merge keys, tags
 // and second documents are refused. The error is *Problems and lists them all.

@@ -126,7 +126,7 @@ func (e *evaluation) match() {
 	room := make([]uint16, 0, maxTrail)
 	for i := range e.rules {
 		r := &e.rules[i]
-		n := 0
+		var n int
 		switch {
 		case r.pattern == nil:
 			n = e.matchIf(i, func(subject) bool { return true })

@@ -58,7 +58,9 @@ func TestRulesAddUp(t *testing.T) {
 	if diff := cmp.Diff(counts, got.Rules); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if more := append(got.Grants[0].Selectors, "more"); more[2] != "more" || got.Grants[1].Groups[0] == "more" {
+	appended := got.Grants[0].Selectors
+	appended = append(appended, "more")
+	if appended[2] != "more" || got.Grants[1].Groups[0] == "more" {
 		t.Errorf("what is appended to one grant turns up in another: %v", got.Grants[1].Groups)
 	}
 	// Rules 1 and 2 select the same: one selector granted, not two.
