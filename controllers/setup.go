@@ -52,7 +52,17 @@ func (r *AWSAuthReconciler) watch(name string) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		one := toolscache.NewListWatchFromClient(r.Watch, "configmaps", r.Namespace, fields.OneTermEqualSelector("metadata.name", name))
 		informer := toolscache.NewSharedInformer(one, &corev1.ConfigMap{}, 0)
-		_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		// Only that something changed matters here; what did is read live.
+		err := informer.SetTransform(func(object any) (any, error) {
+			if cm, ok := object.(*corev1.ConfigMap); ok {
+				cm.Data, cm.BinaryData, cm.ManagedFields, cm.Annotations = nil, nil, nil, nil
+			}
+			return object, nil
+		})
+		if err != nil {
+			return err
+		}
+		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc: func(any) { queue.Add(request()) },
 			UpdateFunc: func(before, after any) {
 				was, ok := before.(*corev1.ConfigMap)

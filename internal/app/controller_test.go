@@ -191,7 +191,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func create(t *testing.T, core corev1client.CoreV1Interface, name string, data map[string]string) {
+func create(t testing.TB, core corev1client.CoreV1Interface, name string, data map[string]string) {
 	t.Helper()
 	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
 	if _, err := core.ConfigMaps("kube-system").Create(t.Context(), cm, metav1.CreateOptions{}); err != nil {

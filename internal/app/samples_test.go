@@ -1,0 +1,43 @@
+package app_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// TestSamplesAreAccepted: the examples that people begin with are rules that
+// the controller takes.
+func TestSamplesAreAccepted(t *testing.T) {
+	files, err := filepath.Glob("../../config/samples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var cm corev1.ConfigMap
+		if err := yaml.UnmarshalStrict(text, &cm); err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if cm.Kind != "ConfigMap" {
+			continue
+		}
+		set, err := rules.Parse(cm.Data, rules.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if needs := set.Needs(); !needs.Users && !needs.Roles {
+			t.Errorf("%s has no rules", file)
+		}
+	}
+}
