@@ -86,7 +86,7 @@ func startProcess(b *testing.B, emulator *fakeaws.Server) *exec.Cmd {
 	if err := os.WriteFile(kubeconfig, text, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.CommandContext(b.Context(), binary, "controller", "--kubeconfig", kubeconfig, "--refresh-interval", "1s", //nolint:gosec // built here
+	cmd := exec.CommandContext(b.Context(), binary, "controller", "--kubeconfig", kubeconfig, "--refresh-interval", "1s",
 		"--metrics-bind-address", "127.0.0.1:0", "--health-probe-bind-address", "127.0.0.1:0", "--log-level", "error")
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+server.URL, "AWS_ACCESS_KEY_ID=AKIAADMIN", "AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_REGION=us-east-1", "GOMEMLIMIT=80MiB")
