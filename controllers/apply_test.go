@@ -135,11 +135,7 @@ func TestCreateCollides(t *testing.T) {
 // TestTerraformConflict: whoever applies server-side without force is told
 // about us; the README says what to do then.
 func TestTerraformConflict(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	apply := applycorev1.ConfigMap("aws-auth", w.namespace).WithData(map[string]string{"mapUsers": "[]"})
 	_, err := w.admin.Apply(t.Context(), apply, metav1.ApplyOptions{FieldManager: "Terraform"})
 	if !apierrors.IsConflict(err) {

@@ -12,11 +12,7 @@ import (
 // TestNothingChanged: a refresh without news writes nothing and asks IAM once
 // for every thousand users.
 func TestNothingChanged(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	w.later()
 	writes, calls := w.writes(), w.aws.Calls("ListUsers")
 	for range 5 {
@@ -51,11 +47,7 @@ func TestNothingChanged(t *testing.T) {
 // TestChangesBetweenListingsNeedNoIAM: aws-auth changed by somebody else is
 // mended at once, from what is known.
 func TestChangesBetweenListingsNeedNoIAM(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	calls := w.aws.Calls("ListUsers")
 	w.awsAuth("# all new\n")
 	w.refresh()
@@ -78,11 +70,7 @@ func TestSomebodyElsesEntryWins(t *testing.T) {
 		"Looser":       "- userarn: arn:aws:iam::123456789012:user/tmp-foo-1\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.awsAuth(person)
-			w.rules(fooRule)
-			w.createUsers("tmp-foo-1")
-			w.refresh()
+			w := newWorldWith(t, "tmp-foo-1")
 			w.awsAuth(person + ours + theirs)
 			w.refresh()
 			w.expectMapUsers("ours is withdrawn", person+theirs)
@@ -101,11 +89,7 @@ func TestSomebodyElsesEntryWins(t *testing.T) {
 // TestRecordLost: without a record nothing of ours is known to be; it stays
 // until --adopt takes over what is exactly as the rules say.
 func TestRecordLost(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1", "tmp-foo-2")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
 	full := w.mapUsers()
 	w.delete("aws-auth-refresher-state")
 	w.restart()
@@ -129,11 +113,7 @@ func TestRecordLost(t *testing.T) {
 // TestRecordUnusable: a record that cannot be read stops everything but the
 // report.
 func TestRecordUnusable(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	state := w.get("aws-auth-refresher-state")
 	state.BinaryData[recordKey] = []byte("garbage")
 	if _, err := w.admin.Update(t.Context(), state, metav1.UpdateOptions{}); err != nil {
@@ -152,11 +132,7 @@ func TestRecordUnusable(t *testing.T) {
 // TestRemarshaledByOthers: eksctl and others rewrite the whole list; what is
 // ours stays ours.
 func TestRemarshaledByOthers(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	rewritten := "- groups:\n    - system:masters\n  userarn: arn:aws:iam::123456789012:user/tmp-foo-1\n  username: foo\n" +
 		"- groups: [dev]\n  userarn: arn:aws:iam::123456789012:user/alice\n  username: alice\n"
 	w.awsAuth(rewritten)
@@ -170,11 +146,7 @@ func TestRemarshaledByOthers(t *testing.T) {
 // TestOldCopyWrittenBack: somebody who read aws-auth before a removal and
 // writes it back does not make the removed entry theirs.
 func TestOldCopyWrittenBack(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1", "tmp-foo-2")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
 	old := w.mapUsers()
 	w.deleteUsers("tmp-foo-1")
 	w.settle()
@@ -221,11 +193,7 @@ func TestTwoReplicas(t *testing.T) {
 // TestMadeAgain: a user that was deleted and made again under the same name
 // keeps its entry, and the event says so.
 func TestMadeAgain(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	w.deleteUsers("tmp-foo-1")
 	w.createUsers("tmp-foo-1")
 	writes := w.writes()
@@ -241,11 +209,7 @@ func TestMadeAgain(t *testing.T) {
 
 // TestClockJumps ahead and back remove nobody and free nothing for ever.
 func TestClockJumps(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	want := w.mapUsers()
 	for _, jump := range []time.Duration{1000 * time.Hour, -2000 * time.Hour, 1000 * time.Hour} {
 		w.pass(jump)

@@ -29,11 +29,7 @@ func TestRefusedRules(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.awsAuth(person)
-			w.rules(fooRule)
-			w.createUsers("tmp-foo-1")
-			w.refresh()
+			w := newWorldWith(t, "tmp-foo-1")
 			w.apply("aws-auth-refresher", tc.data)
 			w.refresh()
 			if c := w.condition(ConditionRulesAccepted); c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, tc.says) {
@@ -54,11 +50,7 @@ func TestRefusedRules(t *testing.T) {
 // TestRulesGone: a missing rules ConfigMap is a mistake and keeps the accepted
 // rules; one without rules is an order to take everything of ours out.
 func TestRulesGone(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	in := w.mapUsers()
 
 	w.delete("aws-auth-refresher")

@@ -14,11 +14,7 @@ import (
 // TestStatusNamesWhoCannotBeVerified: where IAM may be listed but not asked for
 // one user, whoever is gone stays, and the status says why.
 func TestStatusNamesWhoCannotBeVerified(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	in := w.mapUsers()
 	w.deleteUsers("tmp-foo-1")
 	w.aws.Inject(fakeaws.Fault{Action: "GetUser", Effect: fakeaws.Denied})
@@ -53,11 +49,7 @@ func TestStatusWarnsBeforeTheEnd(t *testing.T) {
 // TestStatusKeepsWhatItKnows: trouble that ends a refresh early changes the
 // conditions and nothing else.
 func TestStatusKeepsWhatItKnows(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	summary := w.get("aws-auth-refresher-status").Data["summary"]
 	state := w.get("aws-auth-refresher-state")
 	state.BinaryData[recordKey] = []byte("garbage")

@@ -62,6 +62,17 @@ func newWorld(t *testing.T) *world {
 	return newWorldIn(t, accountID)
 }
 
+// newWorldWith has a person in aws-auth, fooRule, and these users let in by it.
+func newWorldWith(t *testing.T, users ...string) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.awsAuth(person)
+	w.rules(fooRule)
+	w.createUsers(users...)
+	w.refresh()
+	return w
+}
+
 func newWorldIn(t *testing.T, accountID string) *world {
 	t.Helper()
 	core, err := corev1client.NewForConfig(bed.RESTConfig())

@@ -85,11 +85,7 @@ func TestTroubleWithIAMRemovesNobody(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.awsAuth(person)
-			w.rules(fooRule)
-			w.createUsers("tmp-foo-1", "tmp-foo-2")
-			w.refresh()
+			w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
 			want := person + entry("tmp-foo-1", "foo", "system:masters") + entry("tmp-foo-2", "foo", "system:masters")
 			w.expectMapUsers("both are in", want)
 
@@ -190,11 +186,7 @@ func TestStateOfAWSAuth(t *testing.T) {
 // TestDeletedAWSAuthWaitsForItsCreator: whoever deletes aws-auth to create it
 // anew goes first; if nobody does, our entries come back after a minute.
 func TestDeletedAWSAuthWaitsForItsCreator(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	w.delete("aws-auth")
 	for range 3 {
 		w.later()
@@ -219,11 +211,7 @@ func TestDeletedAWSAuthWaitsForItsCreator(t *testing.T) {
 // TestForeignSyntaxErrorGoesBack: when the text is readable again, everything
 // goes on, and what was ours is still known to be.
 func TestForeignSyntaxErrorGoesBack(t *testing.T) {
-	w := newWorld(t)
-	w.awsAuth(person)
-	w.rules(fooRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
+	w := newWorldWith(t, "tmp-foo-1")
 	good := w.mapUsers()
 	w.awsAuth(good + "oops: [\n")
 	w.deleteUsers("tmp-foo-1")
