@@ -198,7 +198,7 @@ func (l *List) settled(mine []bool, want []Entry) bool {
 		return false
 	}
 	for _, w := range want {
-		if e, ok := there[w.Key()]; !ok || e.Digest() != w.Digest() {
+		if e, ok := there[w.Key()]; !ok || !e.Grants(w) {
 			return false
 		}
 	}
@@ -229,7 +229,7 @@ func (l *List) fit(mine []bool, want []Entry, room int) (fitting, overflow []Ent
 		}
 		chosen[i] = &want[i]
 		cost := l.cost(want[i])
-		if used+cost > room && old.Digest() != want[i].Digest() {
+		if used+cost > room && !old.Grants(want[i]) {
 			chosen[i], cost = &old, l.cost(old)
 			overflow = append(overflow, want[i])
 		}

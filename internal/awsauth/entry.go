@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -26,6 +27,12 @@ func (e Entry) Key() string { return arn.Fold(e.ARN) }
 
 // Digest is the digest of what the entry grants; see rules.ContentDigest.
 func (e Entry) Digest() string { return rules.ContentDigest(e.Username, e.Groups) }
+
+// Grants reports whether both entries give the same user name and set of
+// groups.
+func (e Entry) Grants(same Entry) bool {
+	return e.Username == same.Username && (slices.Equal(e.Groups, same.Groups) || e.Digest() == same.Digest())
+}
 
 // arnField is the key that holds the ARN in entries of this kind.
 func arnField(k rules.Kind) string {
