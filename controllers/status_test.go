@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -71,5 +73,26 @@ func TestStatusKeepsWhatItKnows(t *testing.T) {
 func TestEmptyRulesDigest(t *testing.T) {
 	if got := rules.DataDigest(nil); got != "94c680144b12aee3" {
 		t.Errorf("the digest of no rules is %s now; the README says otherwise", got)
+	}
+}
+
+// TestReady: a leader is ready when its first refresh has ended, a replica that
+// waits for its turn at once, so that a rollout does not wait for itself.
+func TestReady(t *testing.T) {
+	w := newWorldWith(t)
+	w.restart()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil)
+	waiting, elected := make(chan struct{}), make(chan struct{})
+	close(elected)
+	if err := w.refresher.Ready(waiting)(req); err != nil {
+		t.Errorf("a standby is not ready: %v", err)
+	}
+	if err := w.refresher.Ready(elected)(req); err == nil {
+		t.Error("a leader is ready before its first refresh")
+	}
+	w.aws.Inject(fakeaws.Fault{Effect: fakeaws.Denied})
+	w.refresh()
+	if err := w.refresher.Ready(elected)(req); err != nil {
+		t.Errorf("a leader is not ready after a refresh that went badly: %v", err)
 	}
 }
