@@ -71,6 +71,21 @@ func BenchmarkCold(b *testing.B) {
 	}
 }
 
+// BenchmarkColdJSON is BenchmarkCold for one line of JSON, as CDK writes it,
+// which only the general reader can read.
+func BenchmarkColdJSON(b *testing.B) {
+	for _, n := range benchSizes {
+		_, ours := benchDocument(n)
+		text := "[" + asJSON(ours) + "]"
+		want := turnover(ours)
+		b.Run(fmt.Sprint(n/2), func(b *testing.B) {
+			for b.Loop() {
+				mustChange(b, read(dataOf(text)), want)
+			}
+		})
+	}
+}
+
 // BenchmarkWarm does the same to a document whose text is known from the last
 // look.
 func BenchmarkWarm(b *testing.B) {

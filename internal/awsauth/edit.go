@@ -33,12 +33,30 @@ func (l *List) replace(mine []bool, want []Entry, original *rules.Original) (*Li
 		if mine[i] && l.items[i].pinned {
 			return nil, nil, errAnchored
 		}
+		if mine[i] && !l.alone(l.items[i]) {
+			return nil, nil, errPosition
+		}
 	}
 	next, original := l.edit(mine, want, original)
 	if err := l.check(mine, want, next); err != nil {
 		return nil, nil, err
 	}
 	return next, original, nil
+}
+
+// alone reports whether the text that would be cut out is the item, the whole
+// item and nothing but the item. The quick reader has read it token by token;
+// the general way only knows where it begins.
+func (l *List) alone(it item) bool {
+	if it.raw == nil {
+		return true
+	}
+	text := l.value[it.start:it.end]
+	if l.form == formFlow {
+		text = "[" + text + "]"
+	}
+	got, err := decode(l.kind, text)
+	return err == nil && len(got.raw) == 1 && string(got.raw[0]) == string(it.raw)
 }
 
 func (l *List) edit(mine []bool, want []Entry, original *rules.Original) (*List, *rules.Original) {

@@ -10,7 +10,8 @@ import (
 // locateFlow finds the items of a top-level flow list, [{…}, {…}], which is
 // also the form of JSON text.
 func (l *List) locateFlow(root *yaml.Node, lines []line) error {
-	start, ok := offset(lines, root)
+	var at place
+	start, ok := at.offset(lines, root)
 	if !ok || start >= len(l.value) || l.value[start] != '[' {
 		return errPosition
 	}
@@ -21,7 +22,7 @@ func (l *List) locateFlow(root *yaml.Node, lines []line) error {
 		return errPosition
 	}
 	for i, node := range root.Content {
-		first, ok := offset(lines, node)
+		first, ok := at.offset(lines, node)
 		if !ok || first != f.found[i].start {
 			return errPosition
 		}
@@ -31,21 +32,27 @@ func (l *List) locateFlow(root *yaml.Node, lines []line) error {
 	return nil
 }
 
+// place is where a walk over a text's nodes, in text order, has got to.
+type place struct{ line, column, byte int }
+
 // offset turns a node's position, counted in lines and characters, into bytes.
-func offset(lines []line, n *yaml.Node) (int, bool) {
+// It goes on from the node before, since a list may stand on one long line.
+func (p *place) offset(lines []line, n *yaml.Node) (int, bool) {
 	if n.Line < 1 || n.Line > len(lines) || n.Anchor != "" {
 		return 0, false
 	}
-	at := lines[n.Line-1].start
-	text := lines[n.Line-1].text
-	for column := 1; column < n.Column; column++ {
-		_, size := utf8.DecodeRuneInString(text)
+	ln := lines[n.Line-1]
+	if p.line != n.Line || p.column > n.Column {
+		*p = place{line: n.Line, column: 1, byte: ln.start}
+	}
+	for ; p.column < n.Column; p.column++ {
+		_, size := utf8.DecodeRuneInString(ln.text[p.byte-ln.start:])
 		if size == 0 {
 			return 0, false
 		}
-		at, text = at+size, text[size:]
+		p.byte += size
 	}
-	return at, true
+	return p.byte, true
 }
 
 // flowScanner walks over a flow list and notes where its own items begin and

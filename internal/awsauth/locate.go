@@ -10,6 +10,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// maxLines bounds what the general reader takes on: it needs about a hundred
+// times the memory of the text. 1 MiB of entries has some 40,000 lines.
+const maxLines = 60000
+
 // The reasons for which a readable value is left alone.
 var (
 	errReaders    = errors.New("two YAML readers disagree about it; write it as a plain list")
@@ -17,6 +21,7 @@ var (
 	errTag        = errors.New("it holds YAML tags (!…); write it without them")
 	errComplexKey = errors.New("it holds a ? key; write it as key: value")
 	errAnchored   = errors.New("an entry of ours there holds a YAML anchor or alias; write it out")
+	errTooLong    = fmt.Errorf("it has more than %d lines and commas, more than any account needs; take out what is no entry", maxLines)
 	errPosition   = errors.New("the place of its items cannot be told for certain; write it as a plain list")
 )
 
@@ -24,6 +29,9 @@ var (
 // go.yaml.in/yaml/v3, whose nodes say where they begin; where a node ends is
 // found in the text. Both readers must agree on the number of items.
 func (l *List) locate() error {
+	if strings.Count(l.value, "\n")+strings.Count(l.value, ",") > maxLines {
+		return errTooLong
+	}
 	meaning, err := decode(l.kind, l.value)
 	if err != nil {
 		return err
@@ -134,6 +142,11 @@ func (l *List) locateBlock(root *yaml.Node, lines []line) error {
 		first, last := dashes[i], dashes[i+1]-1
 		it := &l.items[i]
 		it.start = lines[first].start
+		if i == len(root.Content)-1 {
+			if err := outside(lines, first+1, last, l.indent); err != nil {
+				return err
+			}
+		}
 		leaf := lastLeaf(node)
 		if leaf.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 			last = blockScalarEnd(lines[:last+1], leaf.Line-1)
@@ -142,7 +155,11 @@ func (l *List) locateBlock(root *yaml.Node, lines []line) error {
 			for last > first && withoutToken(lines[last].text) {
 				last--
 			}
-			it.end = l.tokenEnd(*it, lines[last])
+			end, err := l.tokenEnd(*it, lines[last])
+			if err != nil {
+				return err
+			}
+			it.end = end
 		}
 		it.lineEnd = lines[last].next
 	}
@@ -163,6 +180,17 @@ func documentEnd(lines []line, from int) int {
 		}
 	}
 	return len(lines)
+}
+
+// outside refuses text to the left of the list: the YAML readers stop there
+// without a word, so EKS ignores it and everything behind it.
+func outside(lines []line, from, to, indent int) error {
+	for n := from; n <= to; n++ {
+		if !withoutToken(lines[n].text) && blanks(lines[n].text) <= indent {
+			return fmt.Errorf("line %d stands outside the list, and EKS ignores it and what follows; indent it like the list", n+1)
+		}
+	}
+	return nil
 }
 
 func lastLeaf(n *yaml.Node) *yaml.Node {
@@ -199,26 +227,28 @@ func blockScalarEnd(lines []line, header int) int {
 }
 
 // maxComments bounds how many # on one line are tried as the beginning of a
-// comment; behind that many, the rest of the line counts as the item's.
-const maxComments = 16
+// comment; with more, where the item ends is not known.
+const maxComments = 64
 
 // tokenEnd is the offset behind the item's last token, which stands on line
 // ln: a comment behind it is cut off at the first # that leaves the meaning of
 // the item as it is.
-func (l *List) tokenEnd(it item, ln line) int {
+func (l *List) tokenEnd(it item, ln line) (int, error) {
 	tried := 0
-	for at := max(ln.start, it.start) + 1; at < ln.end && tried < maxComments; at++ {
+	for at := max(ln.start, it.start) + 1; at < ln.end; at++ {
 		if l.value[at] != '#' || l.value[at-1] != ' ' && l.value[at-1] != '\t' {
 			continue
 		}
-		tried++
+		if tried++; tried > maxComments {
+			return 0, errPosition
+		}
 		text := strings.TrimRight(l.value[it.start:at], " \t")
 		got, err := decode(l.kind, text)
 		if err == nil && len(got.raw) == 1 && string(got.raw[0]) == string(it.raw) {
-			return it.start + len(text)
+			return it.start + len(text), nil
 		}
 	}
-	return it.start + len(strings.TrimRight(l.value[it.start:ln.end], " \t"))
+	return it.start + len(strings.TrimRight(l.value[it.start:ln.end], " \t")), nil
 }
 
 // sameMeaning compares two items by everything they hold.

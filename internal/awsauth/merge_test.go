@@ -134,6 +134,9 @@ func TestLeftAlone(t *testing.T) {
 		"NextLine":         {"- userarn: a # x\u0085- userarn: b\n", "line breaks"},
 		"ByteOrderMark":    {"\ufeff- userarn: a\n", "line breaks"},
 		"RootAnchor":       {"&all\n- userarn: a\n", "anchor"},
+		"Dedented":         {"  - userarn: a\n- userarn: b\n", "line 2 stands outside the list"},
+		"DedentedText":     {"  - userarn: a\n# c\nb: c\n", "line 3 stands outside the list"},
+		"TooLong":          {"- a" + strings.Repeat("\n", 70000), "more than 60000 lines"},
 		"OpenBlockScalar":  {"- userarn: a\n  username: |\n    b", "would change the meaning"},
 		"OursAnchored":     {"- userarn: arn:aws:iam::1:user/tmp-x\n  groups: &g [x]\n- userarn: b\n  groups: *g\n", "anchor"},
 		"OursHoldsAnAlias": {"- userarn: b\n  groups: &g [x]\n- userarn: arn:aws:iam::1:user/tmp-x\n  groups: *g\n", "anchor"},
@@ -214,5 +217,20 @@ func TestMergeNeverExceedsTheLimit(t *testing.T) {
 	got = read(dataOf(standing)).Merge(Edit{Owned: temporary, Want: []Entry{grown}, Limit: limit})
 	if len(got.Changed) != 0 || len(got.Overflow) != 1 {
 		t.Errorf("an entry that outgrew the room keeps its old content, got %q", got.Document.Values())
+	}
+}
+
+// TestWhatFollowsTheListIsNotOurs: text to the left of an indented list is
+// ignored by EKS, without a word; it must not be taken for the end of our entry
+// and go with it.
+func TestWhatFollowsTheListIsNotOurs(t *testing.T) {
+	first := read(dataOf("  - userarn: a\n")).Merge(Edit{Owned: temporary, Want: []Entry{one}})
+	text := first.Document.Values()["mapUsers"] + "# bob, ticket 42\n- userarn: bob\n"
+	got := read(dataOf(text)).Merge(Edit{Owned: temporary})
+	if diff := cmp.Diff(dataOf(text), got.Document.Values()); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+	if err := got.Problems["mapUsers"]; err == nil || !strings.Contains(err.Error(), "outside the list") {
+		t.Errorf("reported as %v", err)
 	}
 }

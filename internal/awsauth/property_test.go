@@ -187,7 +187,7 @@ func foreignItem(t *rapid.T, i int, indent, eol string) (text string, openEnd bo
 		"username: \"two" + eol + pad + "  - lines\"", "username: &a jane", "username: a" + eol + pad + "  b"}
 	lines = append(lines, rapid.SampledFrom(scalars).Draw(t, "username"))
 	groups := []string{"groups: [a, 'b c', \"d#\"]", "groups: []", "groups:" + eol + pad + "- a" + eol + pad + "- b", "groups:" + eol + pad + "    - a # x" + eol + eol + pad + "    - b",
-		"groups: a", "groups: {a: b}", "groups:" + eol + pad + "# none", "groups: [a," + eol + " b, # c" + eol + "c]"}
+		"groups: a", "groups: {a: b}", "groups:" + eol + pad + "# none", "groups: [a," + eol + pad + "b, # c" + eol + pad + "c]"}
 	lines = append(lines, rapid.SampledFrom(groups).Draw(t, "groups"))
 	openEnd = true
 	switch rapid.IntRange(0, 5).Draw(t, "extra") {

@@ -91,9 +91,11 @@ func present(r v1alpha1.Rule) map[string]int {
 
 func compile(sources []source, o Options, problems *report) (*Set, error) {
 	set := &Set{}
+	room := maxTables
 	for _, s := range sources {
 		c := compiler{source: s, options: o, problems: problems}
 		compiled := c.compile()
+		room = compiled.pattern.fit(room)
 		if s.kind == User {
 			set.users = append(set.users, compiled)
 		} else {
@@ -104,6 +106,17 @@ func compile(sources []source, o Options, problems *report) (*Set, error) {
 		return nil, err
 	}
 	return set, nil
+}
+
+// Selectors are the SelectorDigests of all rules.
+func (s *Set) Selectors() map[string]bool {
+	digests := make(map[string]bool, len(s.users)+len(s.roles))
+	for _, k := range Kinds() {
+		for _, r := range s.of(k) {
+			digests[r.digest[0]] = true
+		}
+	}
+	return digests
 }
 
 func (s *Set) of(k Kind) []rule {

@@ -200,7 +200,7 @@ func TestSelectors(t *testing.T) {
 func TestTooManyRules(t *testing.T) {
 	t.Parallel()
 	_, err := rules.Compile(v1alpha1.Rules{MapRoles: make([]v1alpha1.Rule, 1001)}, rules.Options{})
-	if want := "mapRoles: 1001 rules are more than the 1000 that are allowed"; err == nil || err.Error() != want {
+	if want := "mapRoles: 1001 rules are more than the 500 that are allowed"; err == nil || err.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // maxRules bounds the rules of one kind.
-const maxRules = 1000
+const maxRules = 500
 
 // Fields of a rule.
 const (

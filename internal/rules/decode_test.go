@@ -128,7 +128,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a directive", "%YAML 9.0\n---\n" + goodRule, `mapUsers (line 1): is not YAML: found incompatible YAML document`},
 		{"not text", goodRule + "- username: \xff\n", `mapUsers (line 3): is not UTF-8 text`},
 		{"a NUL", goodRule + "- username: \x00\n", `mapUsers (line 3): is not YAML: control characters are not allowed`},
-		{"more rules than anybody needs", strings.Repeat(goodRule, 1001), `mapUsers (line 1): 1001 rules are more than the 1000 that are allowed`},
+		{"more rules than anybody needs", strings.Repeat(goodRule, 501), `mapUsers (line 1): 501 rules are more than the 500 that are allowed`},
 	}
 	for _, tc := range tests {
 		got, err := rules.Decode(map[string]string{"mapUsers": tc.value})

@@ -75,6 +75,23 @@ func compilePattern(text string, tree *syntax.Regexp, unanchored bool) (*pattern
 	return p, nil
 }
 
+// maxTables bounds the automata of all rules together, in bytes. Patterns
+// beyond it are matched by package regexp, slower and in little memory.
+const maxTables = 4 << 20
+
+// fit drops the automaton if it takes more than room bytes, and returns the
+// room that is left.
+func (p *pattern) fit(room int) int {
+	if p == nil || p.fast == nil {
+		return room
+	}
+	if size := 2*len(p.fast.next) + len(p.fast.accept); size <= room {
+		return room - size
+	}
+	p.fast = nil
+	return room
+}
+
 // match tells whether the pattern matches an ARN.
 func (p *pattern) match(arn string) bool {
 	if p.fast != nil {
