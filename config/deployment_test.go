@@ -89,8 +89,7 @@ func TestPodRunsTheController(t *testing.T) {
 		t.Errorf("the pod is killed before it has given the Lease back, which may take %d s", grace)
 	}
 	for variable, reason := range map[string]string{
-		"POD_NAMESPACE": "where the pod runs",
-		"GOMEMLIMIT":    "collect garbage before the memory limit is reached",
+		"GOMEMLIMIT": "collect garbage before the memory limit is reached",
 	} {
 		if !hasEnv(container, variable) {
 			t.Errorf("no %s: %s", variable, reason)
@@ -131,7 +130,7 @@ func TestPodIsProbedAndLimited(t *testing.T) {
 	for resource, quantity := range container.Resources.Limits {
 		got["limit "+string(resource)] = quantity.String()
 	}
-	want := map[string]string{"request cpu": "10m", "request memory": "64Mi", "limit memory": "128Mi"}
+	want := map[string]string{"request cpu": "10m", "request memory": "64Mi", "limit memory": "256Mi"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("resources; a CPU limit would only delay a refresh (-want +got):\n%s", diff)
 	}

@@ -14,12 +14,12 @@ import (
 // missing name is every object of the namespace.
 func TestRights(t *testing.T) {
 	read := []string{"get", "list", "watch"}
-	readWrite := []string{"get", "list", "watch", "update", "patch"}
+	update := []string{"get", "update"}
 	want := map[string][]string{
 		"/configmaps aws-auth-refresher":                read,
-		"/configmaps aws-auth":                          readWrite,
-		"/configmaps aws-auth-refresher-state":          readWrite,
-		"/configmaps aws-auth-refresher-status":         readWrite,
+		"/configmaps aws-auth":                          {"get", "list", "watch", "patch"},
+		"/configmaps aws-auth-refresher-state":          update,
+		"/configmaps aws-auth-refresher-status":         update,
 		"/configmaps":                                   {"create"},
 		"coordination.k8s.io/leases aws-auth-refresher": {"get", "update"},
 		"coordination.k8s.io/leases":                    {"create"},

@@ -67,6 +67,7 @@ type Conflict struct {
 func Compute(s Situation) Outcome {
 	c := computation{Situation: s, recorded: newRecorded(s.Record, s.Now)}
 	if s.Rules != nil {
+		c.recorded.inForce = s.Rules.Selectors()
 		c.out.Evaluation = s.Rules.Evaluate(s.Principals, c.recorded.granted)
 	}
 	c.listed = make(map[string]bool, len(s.Principals))
@@ -139,9 +140,14 @@ func (c *computation) sortEntries() {
 	}
 	entries := c.Document.Entries()
 	if c.Adopt {
+		times := map[string]int{}
+		for _, e := range entries {
+			times[e.Key()]++
+		}
+		// Of several entries for one ARN it is not ours to say which one counts.
 		c.adopted = map[entryKey]bool{}
 		for _, e := range entries {
-			c.adopted[keyOf(e)] = !c.recorded.holds(e) && c.matchesGrant(e)
+			c.adopted[keyOf(e)] = times[e.Key()] == 1 && !c.recorded.holds(e) && c.matchesGrant(e)
 		}
 	}
 	c.foreign = map[string]awsauth.Entry{}

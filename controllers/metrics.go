@@ -96,12 +96,11 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
 	}
 	m.refreshes.WithLabelValues(result).Inc()
 	m.duration.Observe(run.took.Seconds())
-	if run.written {
-		m.writes.WithLabelValues().Inc()
-		m.changes.WithLabelValues("added").Add(float64(len(run.out.Added) - len(run.drift)))
-		m.changes.WithLabelValues("put_back").Add(float64(len(run.drift)))
-		m.changes.WithLabelValues("changed").Add(float64(len(run.out.Changed)))
-		m.changes.WithLabelValues("removed").Add(float64(len(run.out.Removed)))
+	m.writes.WithLabelValues().Add(float64(run.done.writes))
+	for change, entries := range map[string][]awsauth.Entry{
+		"added": run.done.added, "put_back": run.done.putBack, "changed": run.done.changed, "removed": run.done.removed,
+	} {
+		m.changes.WithLabelValues(change).Add(float64(len(entries)))
 	}
 	if run.out.Result.Document == nil {
 		return

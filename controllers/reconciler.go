@@ -63,12 +63,20 @@ const (
 	// refreshTimeout ends a refresh that hangs; every AWS call has its own,
 	// shorter deadline.
 	refreshTimeout = 2 * time.Minute
+	// verifyTimeout is how long a refresh asks IAM about principals that are
+	// gone; the others' turn comes with the next one.
+	verifyTimeout   = 5 * time.Second
+	maxVerifyErrors = 3
+	reportTimeout   = 10 * time.Second
+	// writeWithin is how long after its record aws-auth may be written. Another
+	// replica forgets what is recorded and not there only later than that.
+	writeWithin = rememberLiving / 2
 	// writeAttempts bounds how often one refresh starts over because somebody
 	// else wrote in between; the next one is due soon anyway.
 	writeAttempts = 5
-	// recreateAfter is how long an aws-auth that we had entries in must be
-	// missing before it is made again without them who else was in it: whoever
-	// deletes it to create it anew goes first.
+	// recreateAfter is how long an aws-auth that was there must be missing
+	// before it is made again without what others had in it: whoever deletes it
+	// to create it anew goes first.
 	recreateAfter = time.Minute
 )
 
@@ -111,9 +119,8 @@ type refresh struct {
 	record  rules.Record
 	awsAuth *corev1.ConfigMap // nil: missing
 	out     Outcome
-	drift   []awsauth.Entry // of ours, that somebody had taken out
-	again   []string        // ARNs of principals that were made again
-	written bool
+	done    changes
+	again   []string      // ARNs of principals that were made again
 	waiting time.Duration // until a missing aws-auth is made; 0: not waiting
 	err     error         // what kept the refresh from its end
 	took    time.Duration
@@ -133,10 +140,12 @@ func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl
 	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit}
 	run.err = r.refresh(ctx, run)
 	run.took = r.Clock.Since(run.now)
-	if ctx.Err() != nil && errors.Is(run.err, context.Canceled) {
-		return ctrl.Result{}, run.err // stopping: no status about that
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctrl.Result{}, nil // stopping: no status about that
 	}
-	statusErr := r.report(ctx, run)
+	reportCtx, cancelReport := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer cancelReport()
+	statusErr := r.report(reportCtx, run)
 	r.markReady()
 	if err := errors.Join(retriable(run.err), statusErr); err != nil {
 		return ctrl.Result{}, err
@@ -160,14 +169,27 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	// Rules are judged even where the record cannot be read: people should see
 	// both mistakes.
 	state, record, recordErr := r.store.readRecord(ctx)
-	run.rules = choose(cm, record.Rules, &r.rules)
+	run.rules = choose(cm, record, &r.rules)
 	run.chosen = true
 	if recordErr != nil {
 		return recordErr
 	}
 	run.state, run.record = state, record
 	r.list(ctx, run)
+	if err := r.write(ctx, run); err != nil {
+		return err
+	}
+	// Who is gone can wait until everybody new is in.
+	if r.verify(ctx, run) {
+		return r.write(ctx, run)
+	}
+	return nil
+}
+
+// write decides and writes, and starts over when somebody else was faster.
+func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 	counted := run.record.Removals
+	var err error
 	for attempt := range writeAttempts {
 		if attempt > 0 {
 			if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
@@ -214,10 +236,7 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 		r.missingSince = time.Time{}
 	}
 	run.out = Compute(r.situation(run))
-	if r.verify(ctx, run) {
-		run.out = Compute(r.situation(run))
-	}
-	run.drift = drift(run.record, run.out.Added, run.now)
+	putBack := drift(run.record, run.out.Added, run.now)
 	create := run.awsAuth == nil && len(run.out.Result.Changed) > 0
 	if create && !r.mayCreate(run) {
 		return r.storeRecord(ctx, run)
@@ -225,8 +244,12 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	if err := r.storeRecord(ctx, run); err != nil {
 		return err
 	}
+	stored := r.Clock.Now()
 	if len(run.out.Result.Changed) == 0 {
 		return nil
+	}
+	if r.Clock.Since(stored) > writeWithin {
+		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
 	}
 	if create {
 		if run.awsAuth, err = r.store.createAWSAuth(ctx); err != nil {
@@ -237,8 +260,22 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 		return err
 	}
 	r.reader.Remember(run.out.Result.Document)
-	run.written = true
+	run.done.add(run.out, putBack)
 	return nil
+}
+
+// changes are what a refresh has written.
+type changes struct {
+	writes                           int
+	added, putBack, changed, removed []awsauth.Entry
+}
+
+func (c *changes) add(out Outcome, putBack []awsauth.Entry) {
+	c.writes++
+	c.added = append(c.added, without(out.Added, putBack)...)
+	c.putBack = append(c.putBack, putBack...)
+	c.changed = append(c.changed, out.Changed...)
+	c.removed = append(c.removed, out.Removed...)
 }
 
 func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error {
@@ -258,7 +295,7 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Record: run.record,
 		Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
 	}
-	s.Record.Rules = run.rules.inForce
+	s.Record.Rules, s.Record.Spent = run.rules.inForce, run.rules.spent
 	if run.awsAuth == nil {
 		s.Document, s.Missing = r.reader.Read(nil, 0), true
 	} else {
@@ -270,8 +307,9 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 // verify asks IAM about principals that two listings lacked, oldest first, and
 // reports whether it learned anything.
 func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
-	run.verifyErr = nil
-	learned := false
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	learned, failed := false, 0
 	for _, c := range run.out.Removal.Verify {
 		at := r.Clock.Now()
 		exists, err := r.Lister.Exists(ctx, c.Kind, c.ARN)
@@ -281,7 +319,10 @@ func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
 		if err != nil {
 			run.verifyErr = err
 			run.log.Error(err, "could not ask IAM about a principal that is no longer listed", "arn", c.ARN)
-			return learned
+			if failed++; failed == maxVerifyErrors {
+				return learned
+			}
+			continue
 		}
 		r.ledger.Confirm(c.ARN, at, exists)
 		learned = true
@@ -291,11 +332,7 @@ func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
 
 // mayCreate reports whether a missing aws-auth may be made.
 func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
-	had := false
-	for _, o := range run.record.Entries {
-		had = had || o.Forget.IsZero()
-	}
-	if !had || run.state == nil {
+	if !run.record.Seen {
 		return true
 	}
 	if r.missingSince.IsZero() || r.missingSince.After(run.now) {

@@ -21,19 +21,20 @@ const (
 // recorded is the record, indexed for look-ups.
 type recorded struct {
 	entries   map[entryKey][]rules.Owned
-	selectors map[[2]string]bool // folded principal ARN, selector digest
+	selectors map[string][]string // of the rules that granted, by folded principal ARN
+	inForce   map[string]bool     // selectors of the present rules
 }
 
 func newRecorded(r rules.Record, now time.Time) recorded {
-	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: map[[2]string]bool{}}
+	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: map[string][]string{}}
 	for _, o := range r.Entries {
 		if forgotten(o, now) {
 			continue
 		}
 		key := principalKey(o.Kind, o.ARN)
 		rec.entries[key] = append(rec.entries[key], o)
-		for _, s := range o.Selectors {
-			rec.selectors[[2]string{arn.Fold(o.ARN), s}] = true
+		if o.Forget.IsZero() {
+			rec.selectors[arn.Fold(o.ARN)] = append(rec.selectors[arn.Fold(o.ARN)], o.Selectors...)
 		}
 	}
 	return rec
@@ -60,9 +61,13 @@ func (r recorded) find(e awsauth.Entry) (rules.Owned, bool) {
 	return rules.Owned{}, false
 }
 
-// granted tells frozen rules whom they granted to before.
+// granted tells frozen rules whom they granted to before. Whoever is in by a
+// rule that was edited since counts as let in by any: the edit that makes a
+// rule match too many must lock nobody out.
 func (r recorded) granted(_ rules.Kind, foldedPrincipalARN, selectorDigest string) bool {
-	return r.selectors[[2]string{foldedPrincipalARN, selectorDigest}]
+	return slices.ContainsFunc(r.selectors[foldedPrincipalARN], func(s string) bool {
+		return s == selectorDigest || !r.inForce[s]
+	})
 }
 
 // owner is the record of one of our entries in the document, which for an
@@ -90,6 +95,7 @@ type ownedKey struct {
 func (c *computation) record(want []rules.Grant) rules.Record {
 	next := rules.Record{
 		Originals: c.out.Result.Originals, Rules: c.Record.Rules, Removals: c.Record.Removals,
+		Seen: c.Record.Seen || !c.Missing, Spent: c.Record.Spent,
 	}
 	if c.Rules != nil && len(c.removed) > 0 {
 		next.Removals = c.out.Removal.Removals
@@ -128,9 +134,14 @@ func (c *computation) standing() []rules.Owned {
 		if forgotten(o, c.Now) {
 			continue
 		}
-		o.HeldSince = c.held[principalKey(o.Kind, o.ARN)].Since
 		switch {
 		case c.Missing || unreadable[o.Kind.DataKey()] != nil:
+			standing = append(standing, o)
+			continue
+		case c.Rules != nil:
+			o.HeldSince = c.held[principalKey(o.Kind, o.ARN)].Since
+		}
+		switch {
 		case there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]:
 			// Also while its removal is on the way: only what was seen to be out
 			// may ever be forgotten.
@@ -154,7 +165,7 @@ func (c *computation) rememberFor(o rules.Owned) time.Duration {
 // back, or lets something go that the old record kept. What was only due to be
 // forgotten can wait for the next change.
 func news(old, next rules.Record, now time.Time) bool {
-	if !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) {
+	if old.Seen != next.Seen || !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) {
 		return true
 	}
 	before := make(map[ownedKey]rules.Owned, len(old.Entries))

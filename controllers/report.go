@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 
 // namesInEvent is how many entries an event names; the log names all.
 const namesInEvent = 5
+
+// maxNote is how long an event's note may be, in bytes (events.k8s.io/v1: 1 kB).
+const maxNote = 1000
 
 // report tells people, in the status ConfigMap, events, metrics and the log,
 // what a refresh found and did.
@@ -34,17 +38,14 @@ func (r *AWSAuthReconciler) announceChanges(run *refresh) {
 				principal+" was deleted and made again under the same name; its entry stays")
 		}
 	}
-	if !run.written {
-		return
-	}
 	for _, change := range []struct {
 		reason, verb string
 		entries      []awsauth.Entry
 	}{
-		{"EntriesAdded", "added", without(run.out.Added, run.drift)},
-		{"EntriesPutBack", "put back what somebody else had taken out:", run.drift},
-		{"EntriesChanged", "changed", run.out.Changed},
-		{"EntriesRemoved", "removed", run.out.Removed},
+		{"EntriesAdded", "added", run.done.added},
+		{"EntriesPutBack", "put back what somebody else had taken out:", run.done.putBack},
+		{"EntriesChanged", "changed", run.done.changed},
+		{"EntriesRemoved", "removed", run.done.removed},
 	} {
 		if len(change.entries) == 0 {
 			continue
@@ -168,8 +169,11 @@ func (r *AWSAuthReconciler) event(run *refresh, kind, reason, note string) {
 		regarding.UID = run.rules.written.UID
 	}
 	regarding.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
-	if len(note) > 1000 {
-		note = note[:1000] + "…"
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "") + "…"
 	}
-	r.Events.Eventf(regarding, nil, kind, reason, "Refresh", "%s", note)
+	// Events of the same action are counted together under the first one's
+	// note, and each note here says something of its own.
+	action := fmt.Sprintf("Refresh-%08x", crc32.ChecksumIEEE([]byte(note)))
+	r.Events.Eventf(regarding, nil, kind, reason, action, "%s", note)
 }

@@ -25,12 +25,16 @@ type ruleset struct {
 	// in force.
 	written *corev1.ConfigMap
 	problem error
-	// approved: held removals are let through.
+	// approved: held removals are let through. spent is the approval that has
+	// done so for rules that are no longer in force; left behind, it must not
+	// approve the same slip later.
 	approved bool
+	spent    string
 }
 
 var (
 	errRulesMissing = errors.New("there is no rules ConfigMap")
+	errRulesSize    = errors.New("they are larger than 512 KiB; shorten them")
 	errRulesBinary  = errors.New("binaryData is not read; write the rules under data.mapUsers and data.mapRoles")
 )
 
@@ -59,20 +63,23 @@ func (c *compiled) compile(data map[string]string, o rules.Options) (*rules.Set,
 // choose accepts the rules in cm, or keeps those accepted last. Rules are
 // accepted or refused as a whole; data without rules is accepted and grants
 // nothing.
-func choose(cm *corev1.ConfigMap, accepted map[string]string, cache *rulesCache) ruleset {
-	rs := ruleset{written: cm}
+func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) ruleset {
+	rs := ruleset{written: cm, spent: record.Spent}
+	accepted := record.Rules
 	switch {
 	case cm == nil:
 		rs.problem = errRulesMissing
 	case len(cm.BinaryData) > 0:
 		rs.problem = errRulesBinary
+	case dataBytes(cm) > maxRulesBytes:
+		rs.problem = errRulesSize
 	default:
 		rs.set, rs.problem = cache.written.compile(cm.Data, cache.options)
 	}
 	if rs.problem == nil {
 		rs.inForce = nonNil(cm.Data)
 		rs.digest = rules.DataDigest(cm.Data)
-		rs.approved = cm.Annotations[ApproveAnnotation] == rs.digest
+		rs.approve(cm.Annotations[ApproveAnnotation], accepted)
 		return rs
 	}
 	rs.set, rs.inForce = nil, accepted
@@ -88,6 +95,28 @@ func choose(cm *corev1.ConfigMap, accepted map[string]string, cache *rulesCache)
 	return rs
 }
 
+// approve judges the annotation beside rules that are in force.
+func (rs *ruleset) approve(annotation string, before map[string]string) {
+	if before != nil && annotation == rules.DataDigest(before) && annotation != rs.digest {
+		rs.spent = annotation
+	}
+	if annotation != rs.spent {
+		rs.spent = ""
+	}
+	rs.approved = annotation == rs.digest && rs.spent == ""
+}
+
+// maxRulesBytes leaves room for the accepted rules in the state ConfigMap.
+const maxRulesBytes = 512 << 10
+
+func dataBytes(cm *corev1.ConfigMap) int {
+	size := 0
+	for key, value := range cm.Data {
+		size += len(key) + len(value)
+	}
+	return size
+}
+
 func nonNil(data map[string]string) map[string]string {
 	if data == nil {
 		return map[string]string{}
@@ -97,5 +126,5 @@ func nonNil(data map[string]string) map[string]string {
 
 // unsaved reports whether the rules in force are yet to be stored.
 func (rs ruleset) unsaved(record rules.Record) bool {
-	return (rs.inForce == nil) != (record.Rules == nil) || !maps.Equal(rs.inForce, record.Rules)
+	return rs.spent != record.Spent || (rs.inForce == nil) != (record.Rules == nil) || !maps.Equal(rs.inForce, record.Rules)
 }

@@ -97,10 +97,17 @@ func TestTroubleWithIAMRemovesNobody(t *testing.T) {
 			}
 			w.expectMapUsers(tc.reason, want)
 
+			w.deleteUsers("tmp-foo-1")
+			for range 10 {
+				w.later()
+			}
+			if tc.fault.Effect != fakeaws.EmptyListing {
+				w.expectMapUsers("who is gone stays while nobody can tell: "+tc.reason, want)
+			}
+
 			w.aws.ClearFaults()
 			w.config.Lister = w.lister()
 			w.restart()
-			w.deleteUsers("tmp-foo-1")
 			w.settle()
 			w.expectMapUsers("afterwards who is gone leaves", person+entry("tmp-foo-2", "foo", "system:masters"))
 		})

@@ -75,6 +75,12 @@ func Controller() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// Process-wide, so before anything that logs is in use.
+			ctrl.SetLogger(log)
+			klog.SetLogger(log)
+			if err := o.Validate(); err != nil {
+				return err
+			}
 			cluster, err := o.RESTConfig()
 			if err != nil {
 				return err
@@ -90,6 +96,15 @@ func Controller() *cobra.Command {
 	return cmd
 }
 
+// Validate refuses options that contradict themselves.
+func (o *ControllerOptions) Validate() error {
+	if o.RefreshInterval < time.Second {
+		return fmt.Errorf("--refresh-interval is %s; it must be at least 1s", o.RefreshInterval)
+	}
+	_, err := o.Settings()
+	return err
+}
+
 // ControllerDeps is the world that a controller works in.
 type ControllerDeps struct {
 	Cluster *rest.Config
@@ -101,15 +116,13 @@ type ControllerDeps struct {
 // not end it, a lost Lease neither: it then stands by again. An error means
 // that it could not begin: bad options, or an address that is taken.
 func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps) error {
-	if o.RefreshInterval < time.Second {
-		return fmt.Errorf("--refresh-interval is %s; it must be at least 1s", o.RefreshInterval)
+	if err := o.Validate(); err != nil {
+		return err
 	}
 	settings, err := o.Settings()
 	if err != nil {
 		return err
 	}
-	ctrl.SetLogger(deps.Log)
-	klog.SetLogger(deps.Log)
 	core, err := corev1client.NewForConfig(deps.Cluster)
 	if err != nil {
 		return fmt.Errorf("configuring the Kubernetes client: %w", err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,13 @@ func TestController(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it goes on after the API server was away", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-2\n") })
+
+	eventually(t, "the second user's event names the second user", func() bool {
+		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
+		return err == nil && slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+			return e.Reason == "EntriesAdded" && strings.Contains(e.Message, "tmp-foo-2")
+		})
+	})
 
 	stop()
 	select {

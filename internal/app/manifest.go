@@ -63,6 +63,9 @@ func (in *inputs) configMap(flag, name string) (*corev1.ConfigMap, error) {
 	}
 	var cm corev1.ConfigMap
 	switch err := yaml.UnmarshalStrict(text, &cm); {
+	case err != nil && strings.Contains(err.Error(), "ConfigMap.data of type string"):
+		return nil, fmt.Errorf("%s: a value under data is not text; write it as a block of text, with a | behind the key: mapUsers: |",
+			fileName(name))
 	case err != nil:
 		return nil, fmt.Errorf("%s is not a ConfigMap manifest: %s", fileName(name), oneLine(err))
 	case cm.Kind != "ConfigMap" || cm.APIVersion != "v1":

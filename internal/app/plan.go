@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -56,8 +56,8 @@ alone it tries those rules on them. With --users or --roles it needs neither.`,
 	o.Target.BindFlags(flags)
 	o.Policy.BindFlags(flags)
 	flags.StringVar(&o.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
-	flags.StringVar(&o.users, "users", "", "what `aws iam list-users` prints")
-	flags.StringVar(&o.roles, "roles", "", "what `aws iam list-roles` prints")
+	flags.StringVar(&o.users, "users", "", "what \"aws iam list-users\" prints, a file")
+	flags.StringVar(&o.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
 	flags.StringVar(&o.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
 	flags.StringVar(&o.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
 	flags.StringVarP(&o.output, "output", "o", "diff", "what to print: diff, or the resulting aws-auth as yaml or json")
@@ -65,10 +65,18 @@ alone it tries those rules on them. With --users or --roles it needs neither.`,
 	return cmd
 }
 
+// namedInNotes is how many held entries are named.
+const namedInNotes = 20
+
 // planInput is what a plan is made from, wherever it was read.
 type planInput struct {
 	rulesFrom string // names the source in messages
 	data      controllers.PlanData
+}
+
+// needs reports whether there are rules of this kind.
+func (in planInput) needs(kind rules.Kind) bool {
+	return strings.TrimSpace(in.data.Rules.Data[kind.DataKey()]) != ""
 }
 
 func (o *planOptions) run(cmd *cobra.Command) error {
@@ -208,6 +216,26 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	for _, k := range plan.Removal.Keep {
 		note("%s stays for now: %s", k.ARN, k.Reason)
 	}
+	for i, h := range plan.Removal.Held {
+		if i == namedInNotes {
+			note("and %d more would be held", len(plan.Removal.Held)-i)
+			break
+		}
+		note("%s would be held", h.ARN)
+	}
+	for _, kind := range rules.Kinds() {
+		if o.rules != "" && in.needs(kind) && !slices.Contains(in.data.Listed, kind) {
+			note("there are rules in %s, but no %ss to match: give them with --%ss", kind.DataKey(), kind, kind)
+		}
+	}
+	for _, r := range plan.Evaluation.Rules {
+		if r.Matched == 0 && slices.Contains(in.data.Listed, r.Kind) {
+			note("%s rule %d matches nobody", r.Kind.DataKey(), r.Rule+1)
+		}
+	}
+	if name := in.data.Rules.Name; name != o.Rules {
+		note("the rules manifest is named %q; the controller reads only %q (--rules-configmap)", name, o.Rules)
+	}
 	if n := len(plan.Removal.Held); n > 0 {
 		note("%d removals would be held for %s, because the rules lose that many entries at once; to approve them, "+
 			"put the annotation %s: %q on the rules ConfigMap", n, o.RemovalHold, controllers.ApproveAnnotation,
@@ -237,13 +265,13 @@ func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controll
 		diffs = append(diffs, diff(before.Namespace+"/"+before.Name+" "+key, old, value))
 	}
 	if o.output != "diff" {
-		return len(diffs) > 0, printManifest(w, after, o.output == "json")
+		return len(diffs)+len(plan.Removal.Held) > 0, printManifest(w, after, o.output == "json")
 	}
-	if len(diffs) == 0 {
+	if len(diffs) == 0 && len(plan.Removal.Held) == 0 {
 		_, err = fmt.Fprintln(w, "No changes: aws-auth is as the rules and IAM say.")
 		return false, err
 	}
-	_, err = io.WriteString(w, strings.Join(diffs, "")+summary(plan))
+	_, err = io.WriteString(w, strings.Join(diffs, "")+o.summary(plan))
 	return true, err
 }
 
@@ -263,8 +291,10 @@ func diff(name, before, after string) string {
 	return text
 }
 
-func summary(plan controllers.Outcome) string {
-	count := func(list []awsauth.Entry, verb string) string { return fmt.Sprintf("%d to %s", len(list), verb) }
-	return fmt.Sprintf("\nPlan: %s, %s, %s.\n",
-		count(plan.Added, "add"), count(plan.Changed, "change"), count(plan.Removed, "remove"))
+func (o *planOptions) summary(plan controllers.Outcome) string {
+	text := fmt.Sprintf("\nPlan: %d to add, %d to change, %d to remove", len(plan.Added), len(plan.Changed), len(plan.Removed))
+	if n := len(plan.Removal.Held); n > 0 {
+		text += fmt.Sprintf(", %d more to remove after being held for %s", n, o.RemovalHold)
+	}
+	return text + ".\n"
 }

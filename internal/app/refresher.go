@@ -63,7 +63,7 @@ func (p *Policy) Settings() (removal.Settings, error) {
 	s.MaxPercent, percentErr = strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(percent), "%"))
 	switch {
 	case !ok || countErr != nil || percentErr != nil || s.MaxCount < 0 || s.MaxPercent < 0 || s.MaxPercent > 100:
-		return s, fmt.Errorf("--max-removals is %q; write a count and a percentage, as in 10,50%%", p.MaxRemovals)
+		return s, fmt.Errorf("--max-removals is %q; write a count and a percentage from 0 to 100, as in 10,50%%", p.MaxRemovals)
 	case p.RemovalHold < 0:
 		return s, fmt.Errorf("--removal-hold is %s; it must not be negative", p.RemovalHold)
 	}

@@ -22,6 +22,7 @@ func envText(e *emulator, kubeconfig string) string {
 #
 # STS is at the same address, for tools that need it, too:
 #   aws sts get-caller-identity --endpoint-url %[1]s
+#   AWS_ENDPOINT_URL_STS=%[1]s bin/aws-auth-refresher plan
 #   vault write aws/config/root region=%[2]s iam_endpoint=%[1]s sts_endpoint=%[1]s \
 #     access_key="$AWS_ACCESS_KEY_ID" secret_key="$AWS_SECRET_ACCESS_KEY"
 # There is no AWS_ENDPOINT_URL for all services: tokens for EKS would carry it.

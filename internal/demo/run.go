@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,6 +93,10 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("--dir: %w", err)
+	}
+	// That of an earlier demo points at what is gone.
+	if err := os.Remove(filepath.Join(dir, "env")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
 	log, err := d.openLog(dir)
@@ -233,6 +238,7 @@ func (d *demo) invite(ctx context.Context, w *world) error {
   aws iam delete-user --user-name vault-jane-1-x      # leaves, after two looks 10 s apart
   kubectl -n kube-system edit configmap aws-auth-refresher
   kubectl -n kube-system get configmap aws-auth-refresher-status -o yaml
+  AWS_ENDPOINT_URL_STS=$AWS_ENDPOINT_URL_IAM bin/aws-auth-refresher plan
 
   # a Vault server
   vault secrets enable aws

@@ -41,6 +41,12 @@ type Record struct {
 	Rules map[string]string
 	// Removals are the recent ones that count towards the breaker.
 	Removals []Removal
+	// Seen: there was an aws-auth. Whoever deletes it may be about to make it
+	// again.
+	Seen bool
+	// Spent is the digest of an approval that let earlier rules take entries
+	// out, and that must not do so again; see the controller's annotation.
+	Spent string
 }
 
 // Owned is one entry that we may have written.
@@ -83,6 +89,8 @@ type recordJSON struct {
 	Originals map[string]originalJSON `json:"originals,omitempty"`
 	Rules     map[string]string       `json:"rules"`
 	Removals  []removalJSON           `json:"removals,omitempty"`
+	Seen      bool                    `json:"seen,omitempty"`
+	Spent     string                  `json:"spent,omitempty"`
 }
 
 type ownedJSON struct {
@@ -180,7 +188,7 @@ func decompress(b []byte) ([]byte, error) {
 }
 
 func (r Record) wire() recordJSON {
-	w := recordJSON{Version: recordVersion, Rules: r.Rules, Entries: make([]ownedJSON, 0, len(r.Entries))}
+	w := recordJSON{Version: recordVersion, Rules: r.Rules, Seen: r.Seen, Spent: r.Spent, Entries: make([]ownedJSON, 0, len(r.Entries))}
 	for _, e := range r.Entries {
 		j := ownedJSON(e)
 		j.HeldSince, j.Forget = plain(e.HeldSince), plain(e.Forget)
@@ -209,7 +217,7 @@ func (r Record) wire() recordJSON {
 }
 
 func (w recordJSON) record() Record {
-	r := Record{Rules: w.Rules}
+	r := Record{Rules: w.Rules, Seen: w.Seen, Spent: w.Spent}
 	for _, e := range w.Entries {
 		e.HeldSince, e.Forget = plain(e.HeldSince), plain(e.Forget)
 		r.Entries = append(r.Entries, Owned(e))
