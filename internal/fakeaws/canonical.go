@@ -14,15 +14,15 @@ import (
 // of an AWS API request signature" in the IAM user guide. The path is encoded
 // once more than it was sent, as for every service but S3, and is not
 // normalized.
-func canonicalRequest(req *request, signedHeaders []string) string {
+func canonicalRequest(req *request, s *signature) string {
 	var b strings.Builder
 	b.WriteString(req.Method + "\n")
 	b.WriteString(canonicalPath(req.URL.EscapedPath()) + "\n")
-	b.WriteString(canonicalQuery(req.URL.RawQuery) + "\n")
-	for _, name := range signedHeaders {
+	b.WriteString(canonicalQuery(req.URL.RawQuery, s.presigned) + "\n")
+	for _, name := range s.signedHeaders {
 		b.WriteString(name + ":" + canonicalHeader(req.Request, name) + "\n")
 	}
-	b.WriteString("\n" + strings.Join(signedHeaders, ";") + "\n")
+	b.WriteString("\n" + strings.Join(s.signedHeaders, ";") + "\n")
 	sum := sha256.Sum256(req.body)
 	b.WriteString(hex.EncodeToString(sum[:]))
 	return b.String()
@@ -39,15 +39,19 @@ func canonicalPath(escaped string) string {
 	return strings.Join(parts, "/")
 }
 
-// canonicalQuery sorts by name and then by value, after encoding.
-func canonicalQuery(raw string) string {
+// canonicalQuery sorts by name and then by value, after encoding. A presigned
+// query holds the signature itself, which is left out.
+func canonicalQuery(raw string, presigned bool) string {
 	var pairs [][2]string
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(part, "=")
-		pairs = append(pairs, [2]string{reencode(name), reencode(value)})
+		if name = reencode(name); presigned && name == "X-Amz-Signature" {
+			continue
+		}
+		pairs = append(pairs, [2]string{name, reencode(value)})
 	}
 	slices.SortFunc(pairs, func(a, b [2]string) int {
 		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))

@@ -9,7 +9,7 @@ func iamService(s *Server) *queryService {
 	maps.Copy(actions, groupActions())
 	maps.Copy(actions, roleActions())
 	actions["GetAccountAuthorizationDetails"] = getAccountAuthorizationDetails
-	return &queryService{server: s, version: "2010-05-08", namespace: iamNamespace, actions: actions}
+	return &queryService{server: s, version: "2010-05-08", actions: actions, form: xmlOrJSON{namespace: iamNamespace}}
 }
 
 func userActions() map[string]action {

@@ -1,8 +1,6 @@
 package fakeaws
 
 import (
-	"bytes"
-	"encoding/xml"
 	"mime"
 	"net/http"
 	"net/url"
@@ -12,10 +10,17 @@ import (
 // queryService speaks AWS's query protocol: parameters in a form, answers in
 // XML ("Query Requests" in the IAM API reference).
 type queryService struct {
-	server    *Server
-	version   string
-	namespace string
-	actions   map[string]action
+	server  *Server
+	version string
+	actions map[string]action
+	form    answerForm
+}
+
+// answerForm writes answers as a service does.
+type answerForm interface {
+	// answer writes the result of an action, nil if it has none.
+	answer(w http.ResponseWriter, req *request, action string, result any)
+	refuse(http.ResponseWriter, *request, *Error)
 }
 
 // action carries out one call with the server's lock held. What it returns is
@@ -44,7 +49,7 @@ func (q *queryService) owns(req *request) bool {
 func (q *queryService) serve(w http.ResponseWriter, req *request) {
 	p, err := parseParams(req)
 	if err != nil {
-		writeError(w, req.id, q.namespace, asError(err))
+		q.form.refuse(w, req, asError(err))
 		return
 	}
 	effect, result, err := q.perform(req, p)
@@ -52,10 +57,10 @@ func (q *queryService) serve(w http.ResponseWriter, req *request) {
 		return
 	}
 	if err != nil {
-		writeError(w, req.id, q.namespace, asError(err))
+		q.form.refuse(w, req, asError(err))
 		return
 	}
-	q.writeResult(w, req.id, p.get("Action"), result)
+	q.form.answer(w, req, p.get("Action"), result)
 }
 
 // perform authenticates and carries out. A fault strikes after authentication.
@@ -119,61 +124,4 @@ func parseParams(req *request) (params, error) {
 		}
 	}
 	return params(p), nil
-}
-
-type responseMetadata struct {
-	RequestID string `xml:"RequestId"`
-}
-
-func (q *queryService) writeResult(w http.ResponseWriter, id, action string, result any) {
-	var b bytes.Buffer
-	enc := xml.NewEncoder(&b)
-	root := xml.StartElement{
-		Name: xml.Name{Local: action + "Response"},
-		Attr: []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: q.namespace}},
-	}
-	err := enc.EncodeToken(root)
-	if err == nil && result != nil {
-		err = enc.EncodeElement(result, xml.StartElement{Name: xml.Name{Local: action + "Result"}})
-	}
-	if err == nil {
-		err = enc.EncodeElement(responseMetadata{id}, xml.StartElement{Name: xml.Name{Local: "ResponseMetadata"}})
-	}
-	if err == nil {
-		err = enc.EncodeToken(root.End())
-	}
-	if err == nil {
-		err = enc.Flush()
-	}
-	if err != nil {
-		writeError(w, id, q.namespace, asError(err))
-		return
-	}
-	writeXML(w, http.StatusOK, b.Bytes())
-}
-
-type errorResponse struct {
-	XMLName   xml.Name `xml:"ErrorResponse"`
-	Namespace string   `xml:"xmlns,attr,omitempty"`
-	Type      string   `xml:"Error>Type"`
-	Code      string   `xml:"Error>Code"`
-	Message   string   `xml:"Error>Message"`
-	RequestID string   `xml:"RequestId"`
-}
-
-func writeError(w http.ResponseWriter, id, namespace string, e *Error) {
-	b, err := xml.Marshal(errorResponse{
-		Namespace: namespace, Type: e.blame(), Code: e.Code, Message: e.Message, RequestID: id,
-	})
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	writeXML(w, e.Status, b)
-}
-
-func writeXML(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "text/xml")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +18,9 @@ const (
 	dayForm    = "20060102"
 	// maxSkew is how far a request's date may be from our clock.
 	maxSkew = 5 * time.Minute
+	// presignedLife is how old a presigned request may be, which STS decides
+	// without regard to X-Amz-Expires.
+	presignedLife = 15 * time.Minute
 )
 
 // signature is what a request says about its own signature, wherever in the
@@ -28,18 +32,24 @@ type signature struct {
 	stamp                       string // as sent
 	signedAt                    time.Time
 	sessionToken                string
+	presigned                   bool // it stands in the query
 }
 
 // parseSignature reads a request's signature, nil if there is none. Format:
 // "Create a signed AWS API request" in the IAM user guide.
 func parseSignature(r *http.Request) (*signature, error) {
-	switch values := r.Header.Values("Authorization"); len(values) {
-	case 0:
-		return nil, nil
-	case 1:
+	presigned, err := parsePresigned(r)
+	if err != nil {
+		return nil, err
+	}
+	values := r.Header.Values("Authorization")
+	switch {
+	case len(values) > 1 || len(values) == 1 && presigned != nil:
+		return nil, errIncompleteSignature("The request has several signatures.")
+	case len(values) == 1:
 		return parseAuthorization(values[0], r.Header)
 	default:
-		return nil, errIncompleteSignature("The request has several Authorization headers.")
+		return presigned, nil
 	}
 }
 
@@ -59,7 +69,7 @@ func parseAuthorization(value string, header http.Header) (*signature, error) {
 	if err := s.setSignedHeaders(fields["SignedHeaders"], header); err != nil {
 		return nil, err
 	}
-	if err := s.setDate(header); err != nil {
+	if err := s.setHeaderDate(header); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -115,17 +125,25 @@ func (s *signature) setSignedHeaders(list string, header http.Header) error {
 	return nil
 }
 
-func (s *signature) setDate(header http.Header) error {
-	var err error
-	if s.stamp = header.Get("X-Amz-Date"); s.stamp != "" {
-		s.signedAt, err = time.Parse(stampForm, s.stamp)
-	} else {
-		if s.signedAt, err = http.ParseTime(header.Get("Date")); err == nil && !slices.Contains(s.signedHeaders, "date") {
-			return errIncompleteSignature("'Date' must be a 'SignedHeader' in the AWS Authorization.")
-		}
-		s.stamp = s.signedAt.UTC().Format(stampForm)
+// setHeaderDate takes X-Amz-Date or, without that, Date.
+func (s *signature) setHeaderDate(header http.Header) error {
+	if stamp := header.Get("X-Amz-Date"); stamp != "" {
+		return s.setDate(stamp)
+	}
+	date, err := http.ParseTime(header.Get("Date"))
+	if err == nil && !slices.Contains(s.signedHeaders, "date") {
+		return errIncompleteSignature("'Date' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	if err != nil {
+		return s.setDate("")
+	}
+	return s.setDate(date.UTC().Format(stampForm))
+}
+
+func (s *signature) setDate(stamp string) error {
+	var err error
+	s.stamp = stamp
+	if s.signedAt, err = time.Parse(stampForm, stamp); err != nil {
 		return errIncompleteSignature("Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601")
 	}
 	if s.signedAt.UTC().Format(dayForm) != s.day {
@@ -136,8 +154,13 @@ func (s *signature) setDate(header http.Header) error {
 
 // checkDate refuses what was signed too long ago or will be.
 func (s *signature) checkDate(now time.Time) error {
-	if early := now.Add(-maxSkew); s.signedAt.Before(early) {
-		return errSignature("Signature expired: " + s.stamp + " is now earlier than " + early.Format(stampForm) + " (" + now.Format(stampForm) + " - 5 min.)")
+	life := maxSkew
+	if s.presigned {
+		life = presignedLife
+	}
+	if early := now.Add(-life); s.signedAt.Before(early) {
+		return errSignature(fmt.Sprintf("Signature expired: %s is now earlier than %s (%s - %.0f min.)",
+			s.stamp, early.Format(stampForm), now.Format(stampForm), life.Minutes()))
 	}
 	if late := now.Add(maxSkew); s.signedAt.After(late) {
 		return errSignature("Signature not yet current: " + s.stamp + " is still later than " + late.Format(stampForm) + " (" + now.Format(stampForm) + " + 5 min.)")
@@ -145,9 +168,13 @@ func (s *signature) checkDate(now time.Time) error {
 	return nil
 }
 
-// verify refuses the request unless the holder of the secret signed it.
+// verify refuses the request unless the holder of the secret signed it, for
+// this endpoint.
 func (s *signature) verify(req *request, secret string) error {
-	canonical := sha256.Sum256([]byte(canonicalRequest(req, s.signedHeaders)))
+	if region := endpointRegion(req.Host, s.service); region != "" && region != s.region {
+		return errSignature("Credential should be scoped to a valid region, not '" + s.region + "'.")
+	}
+	canonical := sha256.Sum256([]byte(canonicalRequest(req, s)))
 	scope := s.day + "/" + s.region + "/" + s.service + "/" + terminator
 	toSign := algorithm + "\n" + s.stamp + "\n" + scope + "\n" + hex.EncodeToString(canonical[:])
 

@@ -73,9 +73,6 @@ func TestSignature(t *testing.T) {
 			r.Header.Set("Authorization", strings.Replace(exampleFullKey, old, with, 1))
 		}
 	}
-	header := func(name, value string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set(name, value) }
-	}
 	for _, row := range []struct {
 		reason string
 		change func(*http.Request)

@@ -9,9 +9,9 @@ const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 func stsService(s *Server) *queryService {
 	return &queryService{
-		server:    s,
-		version:   "2011-06-15",
-		namespace: stsNamespace,
+		server:  s,
+		version: "2011-06-15",
+		form:    xmlOrJSON{namespace: stsNamespace, json: true},
 		actions: map[string]action{
 			"GetCallerIdentity": getCallerIdentity,
 			"AssumeRole":        assumeRole,
@@ -20,8 +20,8 @@ func stsService(s *Server) *queryService {
 }
 
 type callerIdentityResult struct {
-	ARN     string `xml:"Arn"`
-	UserID  string `xml:"UserId"`
+	ARN     string `xml:"Arn" json:"Arn"`
+	UserID  string `xml:"UserId" json:"UserId"`
 	Account string
 }
 
@@ -31,14 +31,14 @@ func getCallerIdentity(c *call) (any, error) {
 
 type assumeRoleResult struct {
 	Credentials struct {
-		AccessKeyID     string `xml:"AccessKeyId"`
+		AccessKeyID     string `xml:"AccessKeyId" json:"AccessKeyId"`
 		SecretAccessKey string
 		SessionToken    string
-		Expiration      string
+		Expiration      instant
 	}
 	AssumedRoleUser struct {
-		AssumedRoleID string `xml:"AssumedRoleId"`
-		ARN           string `xml:"Arn"`
+		AssumedRoleID string `xml:"AssumedRoleId" json:"AssumedRoleId"`
+		ARN           string `xml:"Arn" json:"Arn"`
 	}
 }
 
@@ -69,7 +69,7 @@ func assumeRole(c *call) (any, error) {
 	result.Credentials.AccessKeyID = id
 	result.Credentials.SecretAccessKey = secret
 	result.Credentials.SessionToken = token
-	result.Credentials.Expiration = xmlTime(expires)
+	result.Credentials.Expiration = instant(expires)
 	result.AssumedRoleUser.AssumedRoleID = who.userID(home.id)
 	result.AssumedRoleUser.ARN = who.arn(home.id)
 	return result, nil
