@@ -14,7 +14,8 @@ const MaxBytes = 1 << 20
 
 // Document is the data of aws-auth. It is immutable.
 type Document struct {
-	lists [2]*List // mapUsers, mapRoles
+	lists    [2]*List  // mapUsers, mapRoles
+	accounts *accounts // nil: no mapAccounts
 	// others is the size of all other keys with their values.
 	others int
 }
@@ -34,6 +35,11 @@ func (r *Reader) Read(data map[string]string, otherBytes int) *Document {
 			last = Read(kind, value, present)
 		}
 		doc.lists[i] = last
+	}
+	if value, present := data[accountsKey]; present {
+		if doc.accounts = r.last.accounts; doc.accounts == nil || doc.accounts.value != value {
+			doc.accounts = readAccounts(value)
+		}
 	}
 	for key, value := range data {
 		if key != rules.User.DataKey() && key != rules.Role.DataKey() {
@@ -135,7 +141,7 @@ func (r Result) ProblemText() string {
 // edited. Entries that stand there are kept before new ones are added, and
 // what would exceed the limit is left out.
 func (d *Document) Merge(e Edit) Result {
-	res := Result{Document: &Document{others: d.others}, Originals: map[string]rules.Original{}, Problems: map[string]error{}}
+	res := Result{Document: &Document{accounts: d.accounts, others: d.others}, Originals: map[string]rules.Original{}, Problems: map[string]error{}}
 	if e.Limit == 0 {
 		e.Limit = MaxBytes
 	}

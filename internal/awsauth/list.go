@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -22,6 +23,10 @@ type List struct {
 	items  []item // in text order
 	// unreadable is why EKS sees no entries, or why the text may not be edited.
 	unreadable error
+
+	// index gives the last item of each folded ARN that can match.
+	index     map[string]int
+	indexOnce sync.Once
 }
 
 // form is the shape of the text, which decides how entries go in and out.
