@@ -24,6 +24,8 @@ type account struct {
 	users  *table[*user]
 	roles  *table[*role]
 	groups *table[*group]
+
+	instances []*instance // by id
 }
 
 type user struct {
@@ -76,6 +78,17 @@ func (a *account) seed(cfg Config) {
 		who.user.keys = []accessKey{{id: cfg.AccessKeyID, status: "Active", created: a.opened}}
 	}
 	a.ring.add(cfg.AccessKeyID, credential{secret: cfg.SecretAccessKey, who: who})
+}
+
+// startSession makes the temporary key of a session.
+func (a *account) startSession(now time.Time, lifetime time.Duration, who *identity) Session {
+	s := Session{
+		ID: a.ids.id("ASIA", 16), Secret: a.ids.secret(), Token: a.ids.token(),
+		Expires: now.Add(lifetime).Truncate(time.Second),
+	}
+	a.ring.forget(now, nil)
+	a.ring.add(s.ID, credential{secret: s.Secret, token: s.Token, expires: s.Expires, who: who})
+	return s
 }
 
 func (a *account) user(name string) (*user, error) {

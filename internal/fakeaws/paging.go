@@ -36,20 +36,32 @@ func paginate[T any](c *call, items []T, key func(T) string) ([]T, page, error) 
 	if err != nil {
 		return nil, page{}, err
 	}
-	if c.effect == EmptyListing {
-		return nil, page{}, nil
+	items, p := cut(items, key, position{size: size, marker: marker, last: last}, c.effect)
+	return items, p, nil
+}
+
+// position is where a page begins and how many items it may have.
+type position struct {
+	size         int
+	marker, last string // as sent and decoded
+}
+
+// cut takes a page out of sorted items and puts the effect on it.
+func cut[T any](items []T, key func(T) string, at position, effect Effect) ([]T, page) {
+	if effect == EmptyListing {
+		return nil, page{}
 	}
-	next := sort.Search(len(items), func(i int) bool { return key(items[i]) > last })
+	next := sort.Search(len(items), func(i int) bool { return key(items[i]) > at.last })
 	items = items[next:]
 	var p page
-	if len(items) > size {
-		items = items[:size]
+	if len(items) > at.size {
+		items = items[:at.size]
 		p.IsTruncated = true
 	}
-	if n := len(items); n > 0 && (p.IsTruncated || c.effect == RepeatedMarker) {
+	if n := len(items); n > 0 && (p.IsTruncated || effect == RepeatedMarker) {
 		p.Marker = encodeMarker(key(items[n-1]))
 	}
-	return items, c.effect.distort(p, marker), nil
+	return items, effect.distort(p, at.marker)
 }
 
 // distort applies the effects that concern markers.

@@ -16,12 +16,18 @@ func (p params) get(name string) string { return url.Values(p).Get(name) }
 func (p params) has(name string) bool { return url.Values(p).Has(name) }
 
 // members reads a list as the query protocol flattens it: name.member.1 and on.
-func (p params) members(name string) []string {
+func (p params) members(name string) []string { return p.numbered(name + ".member") }
+
+// numbered reads a list as EC2 flattens it: name.1 and on.
+func (p params) numbered(name string) []string {
 	var values []string
-	for i := 1; p.has(member(name, i)); i++ {
-		values = append(values, p.get(member(name, i)))
+	for i := 1; ; i++ {
+		key := name + "." + strconv.Itoa(i)
+		if !p.has(key) {
+			return values
+		}
+		values = append(values, p.get(key))
 	}
-	return values
 }
 
 func member(name string, i int) string { return name + ".member." + strconv.Itoa(i) }

@@ -39,6 +39,7 @@ type call struct {
 	// differ from the account's.
 	accountID string
 	effect    Effect
+	requestID string
 }
 
 func (q *queryService) owns(req *request) bool {
@@ -88,7 +89,7 @@ func (q *queryService) perform(req *request, p params) (Effect, any, error) {
 			Status:  http.StatusBadRequest,
 		}
 	}
-	c := &call{server: s, account: caller.account, caller: caller, params: p, now: req.now, accountID: caller.account.id}
+	c := &call{server: s, account: caller.account, caller: caller, params: p, now: req.now, accountID: caller.account.id, requestID: req.id}
 	if f := s.strike(name); f != nil {
 		if err := f.Effect.refusal(); err != nil || f.Effect.interrupts() {
 			return f.Effect, nil, err

@@ -3,18 +3,19 @@
 // tests, the demo, the AWS CLI, the AWS SDKs and Vault can use it in place of
 // AWS.
 //
-// It serves IAM (2010-05-08) and STS (2011-06-15) on one address; the service
-// is taken from the credential scope of the request's signature. Signatures
-// are verified for real, in the Authorization header and in the query of a
-// presigned request, over the Host header that was sent: whoever dials the
-// emulator but keeps AWS's host is answered as by that host. IAM names are unique and found without regard to
-// case, and listed in that order.
+// It serves IAM (2010-05-08), STS (2011-06-15) and DescribeInstances of EC2
+// (2016-11-15) on one address; the service is taken from the credential scope
+// of the request's signature. Signatures are verified for real, in the
+// Authorization header and in the query of a presigned request, over the Host
+// header that was sent: who dials the emulator but keeps AWS's host is answered
+// as by that host. IAM names are unique and found without regard to case, and
+// listed in that order.
 //
 // What it leaves out: it does not evaluate identity policies, so whoever signs
 // correctly may call every action, and only AssumeRole looks at a policy (the
 // role's trust policy). Any region is accepted in the credential scope unless
-// the Host header names an endpoint of AWS. Every account is in the partition aws.
-// Managed policies need not exist to be attached. Quotas on the number of
+// the Host header names an endpoint of AWS. Every account is in the partition
+// aws. Managed policies need not exist to be attached. Quotas on the number of
 // users, groups and roles are not enforced. A role may be made under
 // /aws-reserved/, which AWS keeps for itself.
 //
@@ -110,7 +111,7 @@ func New(cfg Config) *Server {
 		accounts: map[string]*account{},
 		calls:    map[string]int{},
 	}
-	s.services = map[string]service{"iam": iamService(s), "sts": stsService(s)}
+	s.services = map[string]service{"iam": iamService(s), "sts": stsService(s), "ec2": ec2Service(s)}
 	home := s.addAccount(cfg.AccountID)
 	home.seed(cfg)
 	return s

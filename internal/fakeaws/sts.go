@@ -43,12 +43,9 @@ type assumeRoleResult struct {
 }
 
 func assumeRole(c *call) (any, error) {
-	session, err := c.params.name("RoleSessionName", 64)
-	if err != nil {
+	session := c.params.get("RoleSessionName")
+	if err := checkSessionName(session); err != nil {
 		return nil, err
-	}
-	if len(session) < 2 {
-		return nil, errConstraint("roleSessionName", "Member must have length greater than or equal to 2")
 	}
 	r, home, err := c.trustingRole()
 	if err != nil {
@@ -60,19 +57,23 @@ func assumeRole(c *call) (any, error) {
 	}
 
 	who := &identity{account: home, role: r, session: session}
-	id, secret, token := home.ids.id("ASIA", 16), home.ids.secret(), home.ids.token()
-	expires := c.now.Add(lifetime).Truncate(time.Second)
-	home.ring.forget(c.now, nil)
-	home.ring.add(id, credential{secret: secret, token: token, expires: expires, who: who})
+	key := home.startSession(c.now, lifetime, who)
 
 	var result assumeRoleResult
-	result.Credentials.AccessKeyID = id
-	result.Credentials.SecretAccessKey = secret
-	result.Credentials.SessionToken = token
-	result.Credentials.Expiration = instant(expires)
+	result.Credentials.AccessKeyID = key.ID
+	result.Credentials.SecretAccessKey = key.Secret
+	result.Credentials.SessionToken = key.Token
+	result.Credentials.Expiration = instant(key.Expires)
 	result.AssumedRoleUser.AssumedRoleID = who.userID(home.id)
 	result.AssumedRoleUser.ARN = who.arn(home.id)
 	return result, nil
+}
+
+func checkSessionName(name string) error {
+	if len(name) == 1 {
+		return errConstraint("roleSessionName", "Member must have length greater than or equal to 2")
+	}
+	return checkName("roleSessionName", name, 64)
 }
 
 // trustingRole finds the role that RoleArn names, in its account, if its trust
