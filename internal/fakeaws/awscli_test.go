@@ -1,6 +1,7 @@
 package fakeaws_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -11,14 +12,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAWSCLI is the check by a client that shares nothing with the Go SDK.
-func TestAWSCLI(t *testing.T) {
+// awsCLI gives a function that runs the AWS CLI, a client that shares nothing
+// with the Go SDK, with the administrator's key and nothing of this machine.
+func awsCLI(t *testing.T) func(args ...string) (string, error) {
+	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "aws", "--version").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: THE AWS CLI WAS NOT TRIED, because there is none that works (%v): install the package awscli\n%s", err, out)
 	}
-	b := newBed(t)
-	run := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(t.Context(), "aws", append([]string{"--endpoint-url", b.url, "--output", "json"}, args...)...)
+	return func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "aws", append([]string{"--output", "json"}, args...)...)
 		cmd.WaitDelay = time.Second
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
@@ -27,6 +29,14 @@ func TestAWSCLI(t *testing.T) {
 		}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
+	}
+}
+
+func TestAWSCLI(t *testing.T) {
+	aws, b := awsCLI(t), newBed(t)
+	b.addInstances(instanceA, instanceB)
+	run := func(args ...string) (string, error) {
+		return aws(append([]string{"--endpoint-url", b.url}, args...)...)
 	}
 	query := func(args ...string) (v any) {
 		t.Helper()
@@ -53,6 +63,9 @@ func TestAWSCLI(t *testing.T) {
 		{[]string{"iam", "get-user-policy", "--user-name", "tmp-1", "--policy-name", "p", "--query", "PolicyDocument.Statement[0].Action"}, "s3:*"},
 		{[]string{"iam", "list-groups", "--query", "Groups"}, []any{}},
 		{[]string{"iam", "get-account-authorization-details", "--filter", "User", "--query", "UserDetailList[].UserPolicyList[].PolicyName"}, []any{"p"}},
+		{[]string{"ec2", "describe-instances", "--instance-ids", instanceB, "--query", "Reservations[].Instances[].[InstanceId,PrivateDnsName,State.Name]"}, []any{[]any{instanceB, "ip-10-0-0-2.ec2.internal", "running"}}},
+		{[]string{"ec2", "describe-instances", "--filters", "Name=private-dns-name,Values=ip-10-0-0-1.ec2.internal", "--query", "Reservations[].Instances[].InstanceId"}, []any{instanceA}},
+		{[]string{"ec2", "describe-instances", "--page-size", "5", "--query", "length(Reservations)"}, 2.0},
 	} {
 		if diff := cmp.Diff(row.want, query(row.command...)); diff != "" {
 			t.Errorf("aws %s: -want +got\n%s", strings.Join(row.command, " "), diff)
@@ -60,5 +73,30 @@ func TestAWSCLI(t *testing.T) {
 	}
 	if out, err := run("iam", "delete-user", "--user-name", "tmp-1"); err == nil || !strings.Contains(out, "(DeleteConflict)") {
 		t.Errorf("the CLI reads our errors: got %v %s", err, out)
+	}
+	if out, err := run("ec2", "describe-instances", "--instance-ids", nobody); err == nil || !strings.Contains(out, "(InvalidInstanceID.NotFound)") {
+		t.Errorf("the CLI reads EC2's errors: got %v %s", err, out)
+	}
+}
+
+func TestTokenOfAWSCLI(t *testing.T) {
+	aws, b := awsCLI(t), newBed(t)
+	out, err := aws("eks", "get-token", "--cluster-name", testCluster, "--query", "status.token")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var token string
+	if err := json.Unmarshal([]byte(out), &token); err != nil {
+		t.Fatal(err)
+	}
+	signed := string(must(base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "k8s-aws-v1."))))
+	if !strings.HasPrefix(signed, "https://sts.eu-central-1.amazonaws.com/?") {
+		t.Errorf("an unusual token: %s", signed)
+	}
+	if _, _, body := b.ask(t, signed, "application/json"); !strings.Contains(body, `"Arn":"arn:aws:iam::123456789012:user/admin"`) {
+		t.Errorf("got %s", body)
+	}
+	if _, _, body := b.ask(t, strings.Replace(signed, "eu-central-1", "eu-central-2", 1), "application/json"); !strings.Contains(body, `"SignatureDoesNotMatch"`) {
+		t.Errorf("at another region's host: got %s", body)
 	}
 }
