@@ -36,6 +36,7 @@ var tree = layers.Table{
 		},
 		2: {
 			"internal/awsauth",
+			"internal/ekstoken",
 			"internal/principals",
 			"internal/removal",
 		},
