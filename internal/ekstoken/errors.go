@@ -39,7 +39,7 @@ const (
 	ReasonDate            = "X-Amz-Date is no date"
 	ReasonOld             = "older than 15 minutes"
 	ReasonFuture          = "dated more than 5 minutes ahead"
-	ReasonCredential      = "malformed X-Amz-Credential"
+	ReasonScope           = "malformed credential scope"
 	ReasonScopeDate       = "credential scope is of another day"
 	ReasonScopeRegion     = "credential scope is of another region than the host"
 	ReasonScopeService    = "credential scope is of another service than sts"

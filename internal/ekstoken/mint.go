@@ -26,7 +26,7 @@ const (
 type Credentials struct {
 	AccessKeyID     string
 	SecretAccessKey string
-	// SessionToken is empty for the keys of an IAM user.
+	// SessionToken is empty for the keys of an IAM user, otherwise visible ASCII.
 	SessionToken string
 	// Expires is zero for credentials that never expire.
 	Expires time.Time
@@ -110,6 +110,8 @@ func (c MintConfig) check(at time.Time) error {
 		return errors.New("the access key id is missing or malformed")
 	case k.SecretAccessKey == "":
 		return errors.New("the secret access key is missing")
+	case !isEscaped(escape(k.SessionToken)):
+		return errors.New("the session token holds more than visible ASCII")
 	case !k.Expires.IsZero() && !k.Expires.After(at):
 		return fmt.Errorf("the credentials have expired at %s", k.Expires.UTC().Format(time.RFC3339))
 	}
@@ -132,13 +134,13 @@ const signatureParameter = "&X-Amz-Signature="
 
 // unsigned is the canonical query: all but the signature, in alphabetical order.
 func (r *request) unsigned() string {
-	token := ""
+	session := ""
 	if r.sessionToken != "" {
-		token = "&X-Amz-Security-Token="
+		session = "&X-Amz-Security-Token=" + r.sessionToken
 	}
 	return "Action=" + action + "&Version=" + version + "&X-Amz-Algorithm=" + algorithm +
 		"&X-Amz-Credential=" + r.accessKeyID + "%2F" + r.date[:len(dayLayout)] + "%2F" + r.region + scopeEnd +
-		"&X-Amz-Date=" + r.date + "&X-Amz-Expires=" + r.expires + token + r.sessionToken +
+		"&X-Amz-Date=" + r.date + "&X-Amz-Expires=" + r.expires + session +
 		"&X-Amz-SignedHeaders=" + signedHeaders
 }
 

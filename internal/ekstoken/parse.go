@@ -270,7 +270,7 @@ func (r *request) readCredential(credential string) *BadToken {
 	sts, end, ok4 := strings.Cut(rest, slash)
 	switch {
 	case !ok1 || !ok2 || !ok3 || !ok4 || !isAccessKeyID(id):
-		return bad(ReasonCredential)
+		return bad(ReasonScope)
 	case day != r.date[:len(dayLayout)]:
 		return bad(ReasonScopeDate)
 	case region != r.region:

@@ -3,7 +3,6 @@ package ekstoken
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -58,6 +57,7 @@ func (v *Verifier) call(ctx context.Context, r *request) (Identity, error) {
 	if err != nil {
 		return Identity{}, unavailable(err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	body, err := readBody(response)
 	if err != nil {
 		return Identity{}, unavailable(err)
@@ -70,8 +70,7 @@ func (v *Verifier) call(ctx context.Context, r *request) (Identity, error) {
 	return id, err
 }
 
-func readBody(r *http.Response) (_ []byte, err error) {
-	defer func() { err = errors.Join(err, r.Body.Close()) }()
+func readBody(r *http.Response) ([]byte, error) {
 	if r.ContentLength > maxAnswer {
 		return nil, errTooLong
 	}
