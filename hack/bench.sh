@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the benchmarks that match BENCH (default all), COUNT times each (default
 # once), with the arguments as further flags of go test. The result is also
-# written to bin/bench.txt, for benchstat to compare with another one:
+# written to bin/bench.txt, for benchstat to compare with another one. Those of
+# nested modules, such as hack/bench, run too:
 #
 #   go tool -modfile=hack/tools/go.mod benchstat old.txt bin/bench.txt
 set -euo pipefail
@@ -18,7 +19,7 @@ mkdir -p bin
 failed=()
 for folder in $folders; do
   say "$folder"
-  go test -run '^$' -bench "${BENCH:-.}" -benchmem -count "${COUNT:-1}" -timeout 60m "$@" "./$folder" |
+  go -C "$folder" test -run '^$' -bench "${BENCH:-.}" -benchmem -count "${COUNT:-1}" -timeout 60m "$@" . |
     tee -a bin/bench.txt | grep -v '^PASS$' || failed+=("$folder")
 done
 ((${#failed[@]} == 0)) || refuse "$(list "${failed[@]}")"

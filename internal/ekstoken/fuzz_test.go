@@ -52,7 +52,7 @@ func sameToGo(t *testing.T, text string, r *request) {
 	if err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}
-	rebuilt := r.unsigned() + signatureParameter + r.signature
+	rebuilt := r.signed()
 	ours, err := url.ParseQuery(rebuilt)
 	if err != nil {
 		t.Fatalf("%q: %v", rebuilt, err)

@@ -81,15 +81,11 @@ func Mint(c MintConfig) (Token, error) {
 		host: host, accessKeyID: c.Credentials.AccessKeyID, region: region, expires: "60",
 		date: at.UTC().Format(dateLayout), sessionToken: escape(c.Credentials.SessionToken),
 	}
-	query := r.unsigned()
-	r.signature = r.sign(query, c.ClusterID, c.Credentials.SecretAccessKey)
-	url := make([]byte, 0, len("https:///?")+len(host)+len(query)+len(signatureParameter)+len(r.signature))
-	url = append(append(append(url, "https://"...), host...), "/?"...)
-	url = append(append(append(url, query...), signatureParameter...), r.signature...)
-
+	r.signature = r.sign(c.ClusterID, c.Credentials.SecretAccessKey)
+	url := "https://" + host + "/?" + r.signed()
 	value := make([]byte, len(Prefix), len(Prefix)+base64.RawURLEncoding.EncodedLen(len(url)))
 	copy(value, Prefix)
-	t := Token{Value: string(base64.RawURLEncoding.AppendEncode(value, url)), Expires: at.Add(lifetime)}
+	t := Token{Value: string(base64.RawURLEncoding.AppendEncode(value, []byte(url))), Expires: at.Add(lifetime)}
 	t.Long = len(t.Value) > maxReference
 	if e := c.Credentials.Expires; !e.IsZero() && e.Before(t.Expires) {
 		t.Expires = e
@@ -132,8 +128,12 @@ type request struct {
 
 const signatureParameter = "&X-Amz-Signature="
 
-// unsigned is the canonical query: all but the signature, in alphabetical order.
-func (r *request) unsigned() string {
+// signed is the whole query.
+func (r *request) signed() string { return r.query(signatureParameter + r.signature) }
+
+// query is the canonical query, which is all but the signature in alphabetical
+// order, with what follows it.
+func (r *request) query(end string) string {
 	session := ""
 	if r.sessionToken != "" {
 		session = "&X-Amz-Security-Token=" + r.sessionToken
@@ -141,12 +141,12 @@ func (r *request) unsigned() string {
 	return "Action=" + action + "&Version=" + version + "&X-Amz-Algorithm=" + algorithm +
 		"&X-Amz-Credential=" + r.accessKeyID + "%2F" + r.date[:len(dayLayout)] + "%2F" + r.region + scopeEnd +
 		"&X-Amz-Date=" + r.date + "&X-Amz-Expires=" + r.expires + session +
-		"&X-Amz-SignedHeaders=" + signedHeaders
+		"&X-Amz-SignedHeaders=" + signedHeaders + end
 }
 
-// sign gives the signature of the canonical query.
-func (r *request) sign(query, clusterID, secret string) string {
-	canonical := "GET\n/\n" + query + "\nhost:" + r.host + "\n" + clusterHeader + ":" + clusterID +
+// sign gives the signature of all the rest.
+func (r *request) sign(clusterID, secret string) string {
+	canonical := "GET\n/\n" + r.query("") + "\nhost:" + r.host + "\n" + clusterHeader + ":" + clusterID +
 		"\n\nhost;" + clusterHeader + "\n" + emptyHash
 	hash := sha256.Sum256([]byte(canonical))
 	day := r.date[:len(dayLayout)]

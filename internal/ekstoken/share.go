@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// calls lets those who want the same at the same time share one call. A call
-// belongs to nobody: it has a deadline of its own and ends early only when the
-// last one that waits for it has left. (singleflight would end with its first
-// caller, or go on for nobody.)
+// calls lets those who want the same at the same time share one call. A call has
+// a deadline of its own, whoever began it, and ends early only when the last one
+// that waits for it has left. (singleflight would end with its first caller, or
+// go on for nobody.)
 type calls struct {
 	max     int
 	timeout time.Duration
-	ask     func(context.Context, *request) (Identity, error)
+	ask     func(context.Context, *request) (reply, error)
 
 	mu      sync.Mutex
 	running int // also those that nobody waits for and that have not ended yet
@@ -25,51 +25,62 @@ type call struct {
 	cancel  context.CancelFunc
 	waiters int
 	done    chan struct{} // closed when what follows is set
-	id      Identity
+	reply   reply
 	err     error
 }
 
-// do gives the answer to a request, from a call that is under way or a new one.
-func (c *calls) do(ctx context.Context, r *request) (Identity, error) {
-	shared, err := c.join(ctx, r)
+// do gives the reply to a request, from a call that is under way or a new one.
+// The first one makes the call itself, because handing it to another goroutine
+// doubles what verifying costs; when it leaves while others wait, it is held
+// until the call ends.
+func (c *calls) do(ctx context.Context, r *request) (reply, error) {
+	shared, own, err := c.join(ctx, r)
 	if err != nil {
-		return Identity{}, err
+		return reply{}, err
+	}
+	if own != nil {
+		stop := context.AfterFunc(ctx, func() { c.leave(r, shared) })
+		defer stop()
+		c.run(own, r, shared)
+		return shared.reply, shared.err
 	}
 	select {
 	case <-shared.done:
-		return shared.id, shared.err
+		return shared.reply, shared.err
 	case <-ctx.Done():
 		c.leave(r, shared)
-		return Identity{}, unavailable(fmt.Errorf("waiting for STS: %w", ctx.Err()))
+		return reply{}, unavailable(fmt.Errorf("waiting for STS: %w", ctx.Err()))
 	}
 }
 
-func (c *calls) join(ctx context.Context, r *request) (*call, error) {
+// join finds the call to wait for. Who gets a context with it must make it.
+func (c *calls) join(ctx context.Context, r *request) (_ *call, own context.Context, _ error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if shared := c.waiting[*r]; shared != nil {
 		shared.waiters++
-		return shared, nil
+		return shared, nil, nil
 	}
 	if c.running >= c.max {
-		return nil, ErrBusy
+		return nil, nil, ErrBusy
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
 	shared := &call{cancel: cancel, waiters: 1, done: make(chan struct{})}
 	c.waiting[*r] = shared
 	c.running++
-	go c.run(ctx, r, shared)
-	return shared, nil
+	return shared, own, nil
 }
 
 func (c *calls) run(ctx context.Context, r *request, shared *call) {
-	shared.id, shared.err = c.ask(ctx, r)
-	shared.cancel()
-	c.mu.Lock()
-	c.running--
-	c.forget(r, shared)
-	c.mu.Unlock()
-	close(shared.done)
+	defer func() { // also when the transport panics
+		shared.cancel()
+		c.mu.Lock()
+		c.running--
+		c.forget(r, shared)
+		c.mu.Unlock()
+		close(shared.done)
+	}()
+	shared.reply, shared.err = c.ask(ctx, r)
 }
 
 func (c *calls) leave(r *request, shared *call) {

@@ -71,17 +71,51 @@ func TestVerifyCallOutlivesItsFirstWaiter(t *testing.T) {
 		go func() { _, err := v.Verify(t.Context(), token); errs <- err }()
 		synctest.Wait()
 		leave()
-		if err := <-errs; !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUnavailable) {
-			t.Errorf("who leaves gets its own error, got %v", err)
-		}
-		if err := <-errs; err != nil {
-			t.Errorf("the call must go on for the second one, got %v", err)
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				t.Errorf("the call must go on for the second one, got %v", err)
+			}
 		}
 		if started.Load() != 1 {
 			t.Errorf("got %d calls, want 1", started.Load())
 		}
 		holdsNothing(t, v)
 	})
+}
+
+func TestVerifyWaiterLeavesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started, ended atomic.Int32
+		v := verifierOf(t, slow(&started, &ended, 5*time.Second))
+		token := golden(t)
+		first := make(chan error, 1)
+		go func() { _, err := v.Verify(t.Context(), token); first <- err }()
+		synctest.Wait()
+		begun := time.Now()
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		_, err := v.Verify(ctx, token)
+		if took := time.Since(begun); took != time.Second || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("got error %v after %s, want its own deadline's after 1s", err, took)
+		}
+		if err := <-first; err != nil || ended.Load() != 1 {
+			t.Errorf("the call must go on for the first one, got %v", err)
+		}
+		holdsNothing(t, v)
+	})
+}
+
+func TestVerifySurvivesAPanicOfItsTransport(t *testing.T) {
+	v := verifierOf(t, sts(func(*http.Request) (*http.Response, error) { panic("transport") }))
+	token := golden(t)
+	func() {
+		defer func() { _ = recover() }()
+		_, err := v.Verify(t.Context(), token)
+		t.Errorf("got %v", err)
+	}()
+	if len(v.calls.waiting) != 0 || v.calls.running != 0 {
+		t.Error("the call must be over for those who come later")
+	}
 }
 
 func TestVerifyCallEndsWithItsLastWaiter(t *testing.T) {
@@ -164,14 +198,17 @@ func TestVerifyCountsCallsThatNobodyWaitsFor(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := v.Verify(ctx, golden(t)); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
-		}
+		token := golden(t)
+		errs := make(chan error, 1)
+		go func() { _, err := v.Verify(ctx, token); errs <- err }()
+		synctest.Wait()
 		if _, err := v.Verify(t.Context(), golden(t)); !errors.Is(err, ErrBusy) {
 			t.Errorf("the abandoned call still runs, got %v", err)
 		}
 		close(release)
-		synctest.Wait()
+		if err := <-errs; !errors.Is(err, context.Canceled) && err != nil {
+			t.Errorf("got %v", err)
+		}
 		if _, err := v.Verify(t.Context(), golden(t)); err != nil {
 			t.Errorf("it has ended, got %v", err)
 		}

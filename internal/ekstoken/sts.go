@@ -38,36 +38,33 @@ func NewTransport() *http.Transport {
 	}
 }
 
+// reply is what STS says. Several may read it, nobody writes.
+type reply struct {
+	status int
+	body   []byte
+}
+
 // call asks STS who signed the request. It goes around http.Client, which
 // follows redirects and puts URLs, here secrets, into its errors.
-func (v *Verifier) call(ctx context.Context, r *request) (Identity, error) {
-	query := r.unsigned() + signatureParameter + r.signature
-	out := (&http.Request{
-		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: "https", Host: r.host, Path: "/", RawQuery: query},
-		Host:   r.host,
-		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"X-K8s-Aws-Id": {v.clusterID},
-			"Accept":       {"application/json"},
-			"User-Agent":   {"aws-auth-refresher"},
-		},
-	}).WithContext(ctx)
+func (v *Verifier) call(ctx context.Context, r *request) (reply, error) {
+	out := (&http.Request{Method: http.MethodGet, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	out.Host = r.host
+	out.URL = &url.URL{Scheme: "https", Host: r.host, Path: "/", RawQuery: r.signed()}
+	out.Header = http.Header{
+		"X-K8s-Aws-Id": {v.clusterID},
+		"Accept":       {"application/json"},
+		"User-Agent":   {"aws-auth-refresher"},
+	}
 	response, err := v.transport.RoundTrip(out)
 	if err != nil {
-		return Identity{}, unavailable(err)
+		return reply{}, unavailable(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := readBody(response)
 	if err != nil {
-		return Identity{}, unavailable(err)
+		return reply{}, unavailable(err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return Identity{}, readRefusal(response.StatusCode, body)
-	}
-	id, err := readIdentity(body, v.partition)
-	id.AccessKeyID = r.accessKeyID
-	return id, err
+	return reply{status: response.StatusCode, body: body}, nil
 }
 
 func readBody(r *http.Response) ([]byte, error) {

@@ -84,11 +84,24 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 // gets ErrUnavailable and its context's error. None of them quotes the token.
 //
 // Calls with the same token at the same time share one call to STS, which takes
-// at most 10 seconds.
+// at most 10 seconds. It ends with the context of the last one that waits; the
+// one that came first returns only when it has ended.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	r, b := parse(token, v.hosts, v.now())
 	if b != nil {
 		return Identity{}, b
 	}
-	return v.calls.do(ctx, r)
+	reply, err := v.calls.do(ctx, r)
+	if err != nil {
+		return Identity{}, err
+	}
+	if reply.status != http.StatusOK {
+		return Identity{}, readRefusal(reply.status, reply.body)
+	}
+	id, err := readIdentity(reply.body, v.partition)
+	if err != nil {
+		return Identity{}, err
+	}
+	id.AccessKeyID = r.accessKeyID
+	return id, nil
 }
