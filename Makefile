@@ -24,8 +24,9 @@ test: controlplane ## run all tests, race detector on (ARGS: flags of go test, P
 	@hack/test.sh $(ARGS)
 
 .PHONY: build
-build: ## build bin/aws-auth-refresher
+build: ## build bin/aws-auth-refresher and bin/eks-auth
 	@hack/build.sh bin/aws-auth-refresher . $(VERSION)
+	@hack/build.sh bin/eks-auth ./cmd/eks-auth $(VERSION)
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH: which, COUNT: how often)

@@ -6,11 +6,12 @@ script='build'
 . hack/lib.sh
 work=$(mktemp -d)
 file=$1 package=$2 version=$3
-stamp=github.com/aws-auth-refresher/aws-auth-refresher/internal/app.version
+# Each program has one of the two; the linker passes over the other.
+stamps="-X github.com/aws-auth-refresher/aws-auth-refresher/internal/app.version=$version -X main.version=$version"
 
 # -buildvcs=false: the stamp says the version, and git refuses to speak of a
 # working copy that belongs to another user, which would stop the build.
 with_progress "building $file" "$(go list -deps "$package" | wc -l)" "$work/log" \
-  go build -v -buildvcs=false -trimpath -ldflags "-X $stamp=$version" -o "$file" "$package" ||
+  go build -v -buildvcs=false -trimpath -ldflags "$stamps" -o "$file" "$package" ||
   refuse "$package does not build, see above"
 say "ok: $file $version ($(clock "$SECONDS"))"

@@ -42,6 +42,7 @@ var tree = layers.Table{
 		},
 		3: {
 			"controllers",
+			"internal/execplugin",
 		},
 		4: {
 			"internal/app",
@@ -51,6 +52,7 @@ var tree = layers.Table{
 		},
 		6: {
 			".",
+			"cmd/eks-auth",
 		},
 	},
 	Fakes: []string{
