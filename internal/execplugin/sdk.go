@@ -49,6 +49,7 @@ func (c Config) fromSDK(ctx context.Context) (signer, error) {
 		}
 	}
 	s := signer{region: cfg.Region, sources: sourcesOf(cfg.Credentials)}
+	s.fips, s.dualStack = endpoints(ctx, cfg)
 	if err := c.retrieve(ctx, cfg, &s); err != nil {
 		return signer{}, err
 	}
@@ -160,6 +161,29 @@ func plain(err error) error {
 		return answer
 	}
 	return err
+}
+
+// endpoints tells which variant of AWS's endpoints is configured; the SDK
+// looks in the same places, the first that has an opinion wins.
+func endpoints(ctx context.Context, cfg aws.Config) (fips, dualStack bool) {
+	type fipsSource interface {
+		GetUseFIPSEndpoint(ctx context.Context) (aws.FIPSEndpointState, bool, error)
+	}
+	type dualStackSource interface {
+		GetUseDualStackEndpoint(ctx context.Context) (aws.DualStackEndpointState, bool, error)
+	}
+	var fipsFound, dualStackFound bool
+	for _, source := range cfg.ConfigSources {
+		if s, ok := source.(fipsSource); ok && !fipsFound {
+			state, found, err := s.GetUseFIPSEndpoint(ctx)
+			fips, fipsFound = state == aws.FIPSEndpointStateEnabled, found && err == nil
+		}
+		if s, ok := source.(dualStackSource); ok && !dualStackFound {
+			state, found, err := s.GetUseDualStackEndpoint(ctx)
+			dualStack, dualStackFound = state == aws.DualStackEndpointStateEnabled, found && err == nil
+		}
+	}
+	return fips, dualStack
 }
 
 func sourcesOf(p aws.CredentialsProvider) []aws.CredentialSource {

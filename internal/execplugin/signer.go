@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -12,10 +13,11 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
 )
 
-// signer is who signs a token, and for which region.
+// signer is who signs a token, and for which endpoint of STS.
 type signer struct {
-	credentials ekstoken.Credentials
-	region      string
+	credentials     ekstoken.Credentials
+	region          string
+	fips, dualStack bool
 	// sources are where the credentials began, before roles were assumed;
 	// empty for the environment.
 	sources []aws.CredentialSource
@@ -63,12 +65,17 @@ func (c Config) fromEnvironment() (signer, bool) {
 		}
 		region = lastRegion
 	}
-	return signer{region: region, credentials: ekstoken.Credentials{
-		AccessKeyID:     id,
-		SecretAccessKey: secret,
-		SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
-		Expires:         environmentExpiry(),
-	}}, true
+	return signer{
+		region:    region,
+		fips:      strings.EqualFold(os.Getenv("AWS_USE_FIPS_ENDPOINT"), "true"),
+		dualStack: strings.EqualFold(os.Getenv("AWS_USE_DUALSTACK_ENDPOINT"), "true"),
+		credentials: ekstoken.Credentials{
+			AccessKeyID:     id,
+			SecretAccessKey: secret,
+			SessionToken:    os.Getenv("AWS_SESSION_TOKEN"),
+			Expires:         environmentExpiry(),
+		},
+	}, true
 }
 
 // environmentExpiry is what `aws configure export-credentials` and aws-vault

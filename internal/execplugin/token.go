@@ -85,9 +85,13 @@ func (c Config) mint(ctx context.Context) (ekstoken.Token, signer, error) {
 	if err != nil {
 		return ekstoken.Token{}, signer{}, err
 	}
-	if expired := s.credentials.Expires; !expired.IsZero() && !c.Now().Before(expired) {
-		return ekstoken.Token{}, signer{}, fmt.Errorf("the AWS credentials expired at %s", expired.Format(time.RFC3339))
-	}
-	token, err := ekstoken.Mint(ekstoken.MintConfig{ClusterID: c.Options.ClusterID, Region: s.region, Credentials: s.credentials, Now: c.Now})
+	token, err := ekstoken.Mint(ekstoken.MintConfig{
+		ClusterID:   c.Options.ClusterID,
+		Region:      s.region,
+		FIPS:        s.fips,
+		DualStack:   s.dualStack,
+		Credentials: s.credentials,
+		Now:         c.Now,
+	})
 	return token, s, err
 }

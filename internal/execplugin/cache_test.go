@@ -1,0 +1,190 @@
+package execplugin
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCacheKey: everything that could lead to another token leads to another key.
+func TestCacheKey(t *testing.T) {
+	m := newMachine(t)
+	base := Options{ClusterID: "prod"}
+	m.write("identity", "one")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", filepath.Join(m.home, "identity"))
+	m.write(".aws/config", "")
+	key := func(o Options) string {
+		t.Helper()
+		k, err := cacheKey(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	seen := map[string]string{key(base): "nothing"}
+	for _, tt := range []struct {
+		reason string
+		change func(*Options)
+	}{
+		{"the cluster", func(o *Options) { o.ClusterID = "test" }},
+		{"the region", func(o *Options) { o.Region = "x" }},
+		{"the role", func(o *Options) { o.RoleARN = "x" }},
+		{"the external id", func(o *Options) { o.ExternalID = "x" }},
+		{"the session name", func(o *Options) { o.SessionName = "x" }},
+		{"another session name", func(o *Options) { o.ForwardSessionName = true }},
+		{"the profile", func(o *Options) { o.Profile = "x" }},
+		{"where one option ends", func(o *Options) { o.Region, o.RoleARN = "xx", "" }},
+		{"a variable", func(*Options) { t.Setenv("AWS_PROFILE", "x") }},
+		{"another value", func(*Options) { t.Setenv("AWS_PROFILE", "y") }},
+		{"the config file", func(*Options) { m.write(".aws/config", "[default]") }},
+		{"the credentials file, though empty", func(*Options) { m.write(".aws/credentials", "") }},
+		{"the credentials file", func(*Options) { m.write(".aws/credentials", "[default]") }},
+		{"a file of another name", func(*Options) { t.Setenv("AWS_CONFIG_FILE", m.write("config", "[default]")) }},
+		{"an SSO session", func(*Options) { m.write(".aws/sso/cache/1.json", "{}") }},
+		{"another", func(*Options) { m.write(".aws/sso/cache/2.json", "{}") }},
+		{"a login", func(*Options) { m.write(".aws/login/cache/1.json", "{}") }},
+		{"a login elsewhere", func(*Options) {
+			m.write("logins/1.json", "{ }")
+			t.Setenv("AWS_LOGIN_CACHE_DIRECTORY", filepath.Join(m.home, "logins"))
+		}},
+		{"a web identity", func(*Options) { m.write("identity", "two") }},
+	} {
+		o := base
+		tt.change(&o)
+		got := key(o)
+		if other, ok := seen[got]; ok {
+			t.Errorf("%s changes nothing against %s", tt.reason, other)
+		}
+		seen[got] = tt.reason
+	}
+	before := key(base)
+	t.Setenv("KUBERNETES_EXEC_INFO", "{}")
+	if key(Options{ClusterID: "prod", TokenOnly: true, Cache: true}) != before {
+		t.Error("the form of the output changes the key")
+	}
+	if err := os.Mkdir(filepath.Join(m.home, "folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(m.home, "folder"))
+	if _, err := cacheKey(base); err == nil {
+		t.Error("a file that cannot be read is passed over")
+	}
+}
+
+// TestCacheTimes: a token is used again while it is good for a minute or more.
+func TestCacheTimes(t *testing.T) {
+	m := newMachine(t)
+	o := Options{ClusterID: "prod", TokenOnly: true, Cache: true}
+	first := m.run(o, "").out
+	for _, tt := range []struct {
+		reason string
+		after  time.Duration
+		same   bool
+	}{
+		{"at once", time.Second, true},
+		{"with a minute left", 13 * time.Minute, true},
+		{"with less", 13*time.Minute + time.Second, false},
+	} {
+		m.now = start.Add(tt.after)
+		r := m.run(o, "")
+		if r.err != nil || r.warnings != "" || (r.out == first) != tt.same {
+			t.Errorf("%s: %v, %q, the same token: %t", tt.reason, r.err, r.warnings, r.out == first)
+		}
+	}
+	second := m.run(o, "").out
+	m.now = start.Add(-time.Hour)
+	if m.run(o, "").out == second {
+		t.Error("a token from a clock that was ahead is used")
+	}
+}
+
+// TestCacheNeverOutlivesCredentials: the token of a session that ends soon is
+// not used after its end.
+func TestCacheNeverOutlivesCredentials(t *testing.T) {
+	m := newMachine(t)
+	t.Setenv("AWS_SESSION_TOKEN", "session")
+	t.Setenv("AWS_CREDENTIAL_EXPIRATION", start.Add(5*time.Minute).Format(time.RFC3339))
+	o := Options{ClusterID: "prod", TokenOnly: true, Cache: true}
+	first := m.run(o, "")
+	m.now = start.Add(3 * time.Minute)
+	if again := m.run(o, ""); again.out != first.out || again.err != nil {
+		t.Errorf("it is not used before: %v", again.err)
+	}
+	m.now = start.Add(6 * time.Minute)
+	if late := m.run(o, ""); late.err == nil || !strings.Contains(late.err.Error(), "expired") {
+		t.Errorf("after the end: %q, %v", late.out, late.err)
+	}
+}
+
+// TestCacheFiles: what is not exactly a token that only we can read is passed
+// over and replaced.
+func TestCacheFiles(t *testing.T) {
+	for _, tt := range []struct {
+		reason string
+		spoil  func(path string) error
+	}{
+		{"readable by the group", func(path string) error { return os.Chmod(path, 0o640) }},
+		{"writable by all", func(path string) error { return os.Chmod(path, 0o602) }},
+		{"cut off", func(path string) error { return os.Truncate(path, 20) }},
+		{"empty", func(path string) error { return os.Truncate(path, 0) }},
+		{"another token", func(path string) error {
+			return os.WriteFile(path, []byte(`{"token":"abc","expires":"`+start.Add(10*time.Minute).Format(time.RFC3339)+`"}`), 0o600)
+		}},
+		{"a link", func(path string) error {
+			return os.Symlink(path+".elsewhere", path)
+		}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			m := newMachine(t)
+			o := Options{ClusterID: "prod", TokenOnly: true, Cache: true}
+			first := m.run(o, "").out
+			path := m.cached()[0]
+			if tt.reason == "a link" {
+				if err := os.Rename(path, path+".elsewhere"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tt.spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			m.now = start.Add(time.Minute)
+			second := m.run(o, "")
+			if second.err != nil || second.out == first || !strings.HasPrefix(second.out, "k8s-aws-v1.") {
+				t.Fatalf("got %q, %v", second.out, second.err)
+			}
+			info, err := os.Lstat(path)
+			if err != nil || info.Mode() != 0o600 {
+				t.Errorf("it was not replaced: %v, %v", info.Mode(), err)
+			}
+			m.now = start.Add(2 * time.Minute)
+			if m.run(o, "").out != second.out {
+				t.Error("what replaced it is not used")
+			}
+		})
+	}
+}
+
+// TestCacheSweep: tokens that nobody asks for again do not pile up.
+func TestCacheSweep(t *testing.T) {
+	m := newMachine(t)
+	m.now = time.Now()
+	for _, name := range []string{"a", "b", "c"} {
+		m.run(Options{ClusterID: name, Cache: true}, "")
+	}
+	old := m.cached()[0]
+	if err := os.Chtimes(old, time.Time{}, m.now.Add(-16*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	m.run(Options{ClusterID: "d", Cache: true}, "")
+	files := m.cached()
+	if len(files) != 3 {
+		t.Errorf("files: %v", files)
+	}
+	for _, file := range files {
+		if file == old {
+			t.Error("the old one is still there")
+		}
+	}
+}
