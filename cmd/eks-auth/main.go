@@ -79,7 +79,7 @@ func token(ctx context.Context, args []string) error {
 
 func printing(text string) command {
 	return func(context.Context, []string) error {
-		_, err := io.WriteString(os.Stdout, text)
+		_, err := os.Stdout.WriteString(text)
 		return err
 	}
 }
