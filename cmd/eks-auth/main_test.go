@@ -66,6 +66,8 @@ func setUp(env *testscript.Env) error {
 	server := httptest.NewServer(aws)
 	env.Defer(server.Close)
 	env.Values[awsKey{}] = bed{aws, server.URL}
+	// The race detector would keep each process for a second.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, ".cache"))
