@@ -10,5 +10,5 @@ import (
 )
 
 func main() {
-	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Token(), app.Version(), demo.Command()))
+	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.Version(), demo.Command()))
 }

@@ -32,6 +32,7 @@ var tree = layers.Table{
 			"internal/layers",
 		},
 		1: {
+			"internal/authnconfig",
 			"internal/rules",
 		},
 		2: {
@@ -43,6 +44,9 @@ var tree = layers.Table{
 		3: {
 			"controllers",
 			"internal/execplugin",
+			"internal/mappings",
+			"internal/serve",
+			"internal/tokenreview",
 		},
 		4: {
 			"internal/app",

@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/mappings"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/serve"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/tokenreview"
+)
+
+// AuthenticatorOptions configure the server of token reviews.
+type AuthenticatorOptions struct {
+	authnconfig.File
+	// Path is the configuration file, whose mappings the backend MountedFile
+	// reads. Default: none.
+	Path string
+	// STSRegions are regions whose STS is accepted beside those that the
+	// program knows.
+	STSRegions []string
+	// WipeUnparsable empties a key of aws-auth that cannot be parsed any more.
+	// Default: its last good content stays.
+	WipeUnparsable bool
+}
+
+// AuthenticatorDeps is the world that the server of token reviews works in.
+type AuthenticatorDeps struct {
+	// Cluster holds aws-auth; needed by the backend EKSConfigMap only.
+	Cluster *rest.Config
+	// Transport reaches STS. Default: ekstoken.NewTransport().
+	Transport http.RoundTripper
+	// Region is the server's own. Default: none.
+	Region string
+	Log    logr.Logger
+}
+
+func authenticatorServer() *cobra.Command {
+	var flags authnFlags
+	var o AuthenticatorOptions
+	var logging Logging
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Answer the token reviews of an API server",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			var deps AuthenticatorDeps
+			if deps.Log, err = logging.Logger(); err != nil {
+				return err
+			}
+			if o.File, err = flags.resolve(cmd.Flags()); err != nil {
+				return err
+			}
+			o.Path = flags.path
+			if o.needsCluster() {
+				if deps.Cluster, err = authenticatorCluster(o.Server); err != nil {
+					return err
+				}
+			}
+			if deps.Region, err = ownRegion(cmd.Context()); err != nil {
+				return err
+			}
+			return RunAuthenticator(cmd.Context(), o, deps)
+		},
+	}
+	flags.bindCluster(cmd.Flags())
+	flags.bindFiles(cmd.Flags())
+	logging.BindFlags(cmd.Flags())
+	s := &flags.values.Server
+	cmd.Flags().BoolVar(&s.KubeconfigPregenerated, "kubeconfig-pregenerated", false, "leave the webhook kubeconfig alone, because init has written it")
+	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backend EKSConfigMap reads; default: the pod's own cluster")
+	cmd.Flags().StringVar(&s.Master, "master", "", "`URL` of the API server of that cluster, instead of the one in the kubeconfig")
+	cmd.Flags().StringSliceVar(&s.BackendMode, "backend-mode", s.BackendMode, "where mappings come from, in order: MountedFile (the configuration file), EKSConfigMap (kube-system/aws-auth), DynamicFile")
+	cmd.Flags().StringSliceVar(&o.STSRegions, "sts-region", nil, "further `regions` whose STS tokens may come from")
+	cmd.Flags().BoolVar(&o.WipeUnparsable, "wipe-unparsable", false, "let nobody in by a key of aws-auth that cannot be parsed any more, as EKS does, instead of by its last good content")
+	return cmd
+}
+
+func (o *AuthenticatorOptions) needsCluster() bool {
+	return slices.Contains(o.Server.BackendMode, authnconfig.EKSConfigMap)
+}
+
+// RunAuthenticator serves token reviews until ctx ends. The error says that it
+// could not begin.
+func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps AuthenticatorDeps) error {
+	klog.SetLogger(deps.Log)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	chain, err := newChain(o, deps, registry)
+	if err != nil {
+		return err
+	}
+	metrics := tokenreview.NewMetrics(registry)
+	if deps.Transport == nil {
+		deps.Transport = ekstoken.NewTransport()
+	}
+	verifier, err := ekstoken.NewVerifier(ekstoken.VerifierConfig{
+		ClusterID: o.ClusterID, Partition: o.Server.Partition, Region: deps.Region, STSRegions: o.STSRegions,
+		Transport: metrics.CountSTS(deps.Transport),
+	})
+	if err != nil {
+		return err
+	}
+	certificates := authenticatorCertificates(o.Server, deps.Log)
+	if err := writeAuthenticatorFiles(certificates, o.Server, !o.Server.KubeconfigPregenerated); err != nil {
+		return err
+	}
+	address := net.JoinHostPort(o.Server.Address, strconv.Itoa(o.Server.Port))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	review := tokenreview.New(tokenreview.Config{
+		Verifier: verifier, Mapper: chain, Metrics: metrics, Log: deps.Log, ScrubbedAccounts: o.Server.ScrubbedAccounts,
+	})
+	for _, b := range chain.Backends {
+		go func() {
+			if err := b.Run(ctx); err != nil {
+				deps.Log.Error(err, "a backend ended", "backend", b.Name())
+			}
+		}()
+	}
+	deps.Log.Info("serving token reviews", "address", address, "clusterID", o.ClusterID, "backends", o.Server.BackendMode)
+	return serve.Run(ctx, serve.Config{
+		Listener: listener, Handler: authenticatorMux(review, chain, registry), Certificate: certificates.Get, Log: deps.Log,
+	})
+}
+
+// newChain makes the backends that the options name.
+func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Registerer) (*mappings.Chain, error) {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "aws_iam_authenticator_" + name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	watch := counter("configmap_watch_failures_total", "Times that the watch of aws-auth failed.")
+	dynamic := counter("dynamicfile_failures_total", "Times that the dynamic file could not be read.")
+	chain := &mappings.Chain{Reserved: o.Server.ReservedPrefixes}
+	for _, mode := range o.Server.BackendMode {
+		switch mode {
+		case authnconfig.MountedFile:
+			chain.Backends = append(chain.Backends, mappings.NewMountedFile(mappings.FileConfig{Path: o.Path, Log: deps.Log}))
+		case authnconfig.DynamicFile:
+			file := mappings.FileConfig{Path: o.Server.Path, Log: deps.Log, Failed: dynamic.Inc}
+			chain.Backends = append(chain.Backends, mappings.NewDynamicFile(file, o.Server.UserIDStrict))
+		case authnconfig.EKSConfigMap:
+			core, err := corev1client.NewForConfig(deps.Cluster)
+			if err != nil {
+				return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
+			}
+			chain.Backends = append(chain.Backends, mappings.NewConfigMap(mappings.ConfigMapConfig{
+				Core: core.RESTClient(), Log: deps.Log, Wipe: o.WipeUnparsable, Failed: watch.Inc,
+			}))
+		default:
+			return nil, errors.New("there is no backend mode " + mode)
+		}
+	}
+	return chain, nil
+}
+
+func authenticatorMux(review http.Handler, chain *mappings.Chain, metrics prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/authenticate", review)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := chain.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprint(w, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	return mux
+}

@@ -1,0 +1,106 @@
+package tokenreview_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/tokenreview"
+)
+
+// slow is a verifier whose calls take until they are released.
+type slow struct {
+	release chan struct{}
+	inside  atomic.Int32
+	most    atomic.Int32
+}
+
+func (s *slow) Verify(context.Context, string) (ekstoken.Identity, error) {
+	n := s.inside.Add(1)
+	defer s.inside.Add(-1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	<-s.release
+	return ekstoken.Identity{}, &ekstoken.Refused{Code: "InvalidClientTokenId", Status: 403}
+}
+
+// TestManyBadReviews: whatever 10,000 clients send at once, no more than the
+// limit is worked on, all others are told so at once, and little stays behind.
+func TestManyBadReviews(t *testing.T) {
+	const clients, limit = 10_000, 64
+	verifier := &slow{release: make(chan struct{})}
+	w := &world{}
+	h := w.handler(tokenreview.Config{Verifier: verifier, MaxInFlight: limit, MaxRemembered: 100})
+	large := reviewOf(v1, strings.Repeat("x", 900<<10))
+	before := heap()
+
+	var answers [600]atomic.Int32
+	release := sync.OnceFunc(func() { close(verifier.release) })
+	var all sync.WaitGroup
+	for i := range clients {
+		all.Go(func() {
+			body := large
+			if i%10 > 0 {
+				body = reviewOf(v1, fmt.Sprintf("k8s-aws-v1.%d", i))
+			}
+			if answers[post(h, body).Code].Add(1) == clients-limit {
+				release()
+			}
+		})
+	}
+	all.Wait()
+	if got := answers[503].Load(); got != clients-limit {
+		t.Errorf("%d were turned away, want %d", got, clients-limit)
+	}
+	if got := verifier.most.Load(); got > limit {
+		t.Errorf("%d were worked on at once, want at most %d", got, limit)
+	}
+	if grown := heap() - before; grown > 16<<20 {
+		t.Errorf("%d MiB stay behind", grown>>20)
+	}
+	runtime.KeepAlive(h)
+}
+
+func heap() int {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int(stats.HeapAlloc)
+}
+
+func FuzzReview(f *testing.F) {
+	f.Add([]byte(reviewOf(v1, "k8s-aws-v1.x")))
+	f.Add([]byte(reviewOf(v1beta1, "")))
+	f.Add([]byte(`{"spec":{"token":1}}`))
+	f.Add([]byte(`[]`))
+	f.Add([]byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"x"},"status":{"authenticated":true,"user":{"username":"admin"}}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		w := &world{}
+		h := w.handler(tokenreview.Config{Verifier: refusing{}})
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/authenticate", strings.NewReader(string(body))))
+		switch answer.Code {
+		case 200:
+			if decode(t, answer).Status.Authenticated {
+				t.Errorf("let in: %q", body)
+			}
+		case 400, 413:
+		default:
+			t.Errorf("got %d for %q", answer.Code, body)
+		}
+	})
+}
+
+type refusing struct{}
+
+func (refusing) Verify(context.Context, string) (ekstoken.Identity, error) {
+	return ekstoken.Identity{}, errors.Join(&ekstoken.BadToken{Reason: "always"})
+}
