@@ -98,7 +98,8 @@ func (a *authnFlags) resolve(flags *pflag.FlagSet) (authnconfig.File, error) {
 			overlay(&file, &a.values)
 		}
 	})
-	return file, file.Normalize()
+	err := file.Normalize()
+	return file, err
 }
 
 // ownRegion is the region that this program runs in, or empty.
@@ -114,7 +115,7 @@ func ownRegion(ctx context.Context) (string, error) {
 	defer cancel()
 	out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{})
 	if err != nil {
-		return "", nil //nolint:nilerr // not on EC2
+		return "", nil // not on EC2
 	}
 	return out.Region, nil
 }

@@ -63,6 +63,7 @@ func authenticatorServer() *cobra.Command {
 			if deps.Log, err = logging.Logger(); err != nil {
 				return err
 			}
+			klog.SetLogger(deps.Log)
 			if o.File, err = flags.resolve(cmd.Flags()); err != nil {
 				return err
 			}
@@ -98,7 +99,6 @@ func (o *AuthenticatorOptions) needsCluster() bool {
 // RunAuthenticator serves token reviews until ctx ends. The error says that it
 // could not begin.
 func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps AuthenticatorDeps) error {
-	klog.SetLogger(deps.Log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	chain, err := newChain(o, deps, registry)

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -85,10 +86,10 @@ func ssoPrefix(s authnconfig.SSO) string {
 
 func findSSO(sets []permissionSet, canonicalARN string) (Entry, bool) {
 	folded := arn.Fold(canonicalARN)
-	for i := len(sets) - 1; i >= 0; i-- {
-		digits, ok := strings.CutPrefix(folded, sets[i].prefix)
+	for _, set := range slices.Backward(sets) {
+		digits, ok := strings.CutPrefix(folded, set.prefix)
 		if ok && len(digits) == 16 && strings.Trim(digits, "0123456789abcdef") == "" {
-			return sets[i].entry, true
+			return set.entry, true
 		}
 	}
 	return Entry{}, false

@@ -50,6 +50,7 @@ type stsCounter struct {
 	metrics *Metrics
 }
 
+// RoundTrip passes r on.
 func (c *stsCounter) RoundTrip(r *http.Request) (*http.Response, error) {
 	region := regionOf(r.URL.Hostname())
 	response, err := c.next.RoundTrip(r)
