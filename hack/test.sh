@@ -26,5 +26,9 @@ with_progress "compiling" "$count" "$work/log" go build -v "${race[@]}" "${packa
 say "running the tests; the slowest packages start a control plane of their own"
 status=0
 tool gotestsum --format "${GOTESTSUM_FORMAT:-pkgname}" -- "${race[@]}" -timeout 20m "$@" "${packages[@]}" || status=$?
+if [[ ${packages[*]} == ./... ]]; then
+  say "exchanging tokens with aws-iam-authenticator (hack/bench)"
+  go -C hack/bench test "${race[@]}" . || status=$?
+fi
 ((status == 0)) || refuse "tests failed (see above) after $(clock "$SECONDS")"
 say "ok: all tests passed in $(clock "$SECONDS"), $detector"

@@ -101,7 +101,10 @@ func BenchmarkReviews(b *testing.B) {
 				_, _ = io.WriteString(w, identity)
 			})
 			verify := side.make(b, u.redirect(b, side.transport(b)))
-			reviews(b, verify, values)
+			reviews(b, verify, values, 4*workers) // opens the connections
+			b.ResetTimer()
+			reviews(b, verify, values, b.N)
+			b.StopTimer()
 			rate := float64(b.N) / b.Elapsed().Seconds()
 			b.ReportMetric(rate, "reviews/s")
 			b.ReportMetric(100*rate/possible, "%possible")
@@ -110,17 +113,16 @@ func BenchmarkReviews(b *testing.B) {
 	}
 }
 
-// reviews has b.N tokens verified by all workers.
-func reviews(b *testing.B, verify verify, values []string) {
+// reviews has n tokens verified by all workers.
+func reviews(b *testing.B, verify verify, values []string, n int) {
 	b.Helper()
 	var next atomic.Int64
 	var group sync.WaitGroup
-	b.ResetTimer()
 	for range workers {
 		group.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= b.N {
+				if i >= n {
 					return
 				}
 				if err := verify(values[i%len(values)]); err != nil {
@@ -131,7 +133,6 @@ func reviews(b *testing.B, verify verify, values []string) {
 		})
 	}
 	group.Wait()
-	b.StopTimer()
 }
 
 // distinct mints tokens of different keys.
