@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -71,13 +74,96 @@ func TestAuthenticator(t *testing.T) {
 		return apierrors.IsUnauthorized(err)
 	}
 	eventually(t, "a removed user's next token is refused", refused)
-	if err := emulator.DeleteUser("alice"); err != nil {
-		t.Fatal(err)
-	}
+	a.testRoles(t, emulator)
 	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ok", "/metrics": `aws_iam_authenticator_authenticate_latency_seconds_count{result="success"}`} {
 		if got := a.get(t, path); !strings.Contains(got, want) {
 			t.Errorf("%s: got %s, want %s", path, got, want)
 		}
+	}
+}
+
+// testRoles lets sessions of roles in: by their role, by their permission set,
+// by their account, and after an entry was added on the command line.
+func (a *authenticator) testRoles(t *testing.T, emulator *fakeaws.Server) {
+	t.Helper()
+	session := assumer(t, emulator)
+	dev, sso := session("/team/", "Dev", "alice@example.com"), session("/", "AWSReservedSSO_Admin_0123456789abcdef", "bob")
+	other, added := session("/", "Other", "carol"), session("/", "Added", "dave")
+	a.set(t, map[string]string{
+		"mapRoles": "- rolearn: arn:aws:iam::123456789012:role/Dev\n  username: dev:{{SessionName}}\n" +
+			"- sso: {permissionSetName: Admin, accountID: \"123456789012\"}\n  username: sso:{{SessionNameRaw}}\n",
+		"mapAccounts": "- \"123456789012\"\n",
+	})
+	a.addRole(t, "arn:aws:iam::123456789012:role/Added")
+	for _, row := range []struct {
+		reason, want string
+		token        func() string
+	}{
+		{"a role, whose path no token tells", "dev:alice-example.com", dev},
+		{"a permission set", "sso:bob", sso},
+		{"an account", "arn:aws:iam::123456789012:role/Other", other},
+		{"an entry that authenticator add wrote", "added:dave", added},
+	} {
+		eventually(t, row.reason, func() bool {
+			user, err := whoAmI(t, a.plane.Token(row.token()))
+			return err == nil && user.Username == row.want
+		})
+	}
+}
+
+// addRole runs authenticator add role.
+func (a *authenticator) addRole(t *testing.T, roleARN string) {
+	t.Helper()
+	text, err := controlplane.Kubeconfig(a.plane.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	add := func(answer string) (string, error) {
+		var out strings.Builder
+		root := app.Root(app.Authenticator())
+		root.SetArgs([]string{"authenticator", "add", "role", "--kubeconfig", kubeconfig, "--rolearn", roleARN, "--username", "added:{{SessionName}}", "--groups", "dev"})
+		root.SetIn(strings.NewReader(answer))
+		root.SetOut(&out)
+		err := root.Execute()
+		return out.String(), err
+	}
+	if out, err := add("n\n"); err != nil || !strings.Contains(out, "Nothing was added.") {
+		t.Errorf("answered no: %s %v", out, err)
+	}
+	if out, err := add("y\n"); err != nil || !strings.Contains(out, roleARN) || !strings.Contains(out, "role/Dev") {
+		t.Errorf("answered yes: %s %v", out, err)
+	}
+	if _, err := add("y\n"); err == nil || !strings.Contains(err.Error(), "has an entry already") {
+		t.Errorf("added twice: %v", err)
+	}
+}
+
+// assumer makes roles and gives what mints tokens of their sessions.
+func assumer(t *testing.T, emulator *fakeaws.Server) func(path, role, session string) func() string {
+	t.Helper()
+	mustCreateUser(t, emulator, "assumer")
+	key, err := emulator.CreateAccessKey("assumer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := emulated(t, emulator)
+	config.Credentials = credentials.NewStaticCredentialsProvider(key.ID, key.Secret, "")
+	client := sts.NewFromConfig(config)
+	return func(path, role, session string) func() string {
+		made, err := emulator.CreateRole(path, role, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := client.AssumeRole(t.Context(), &sts.AssumeRoleInput{RoleArn: &made.ARN, RoleSessionName: &session})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := out.Credentials
+		return minter(t, ekstoken.Credentials{AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken})
 	}
 }
 
@@ -162,10 +248,15 @@ func emulatedSTS(t *testing.T, emulator *fakeaws.Server) http.RoundTripper {
 	return transport
 }
 
-// setUsers replaces mapUsers.
 func (a *authenticator) setUsers(t *testing.T, users string) {
 	t.Helper()
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: map[string]string{"mapUsers": users}}
+	a.set(t, map[string]string{"mapUsers": users})
+}
+
+// set replaces aws-auth.
+func (a *authenticator) set(t *testing.T, data map[string]string) {
+	t.Helper()
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}, Data: data}
 	maps := a.core.ConfigMaps("kube-system")
 	_, err := maps.Update(t.Context(), cm, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {

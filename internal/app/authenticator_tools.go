@@ -103,6 +103,8 @@ func authenticatorAdd() *cobra.Command {
 	flags.StringVar(&o.master, "master-url", "", "`URL` of the API server, instead of the one in the kubeconfig")
 	flags.StringVar(&o.entry.Username, "username", "", "username in Kubernetes")
 	flags.StringSliceVar(&o.entry.Groups, "groups", nil, "groups in Kubernetes")
+	_ = cmd.MarkPersistentFlagRequired("username")
+	_ = cmd.MarkPersistentFlagRequired("groups")
 	cmd.AddCommand(o.command(rules.User, arn.TypeUser), o.command(rules.Role, arn.TypeRole))
 	return cmd
 }
@@ -129,9 +131,7 @@ func (o *addOptions) command(kind rules.Kind, resource string) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.entry.ARN, flag, "", "`ARN` of the "+resource)
-	for _, required := range []string{flag, "username", "groups"} {
-		_ = cmd.MarkFlagRequired(required)
-	}
+	_ = cmd.MarkFlagRequired(flag)
 	return cmd
 }
 
