@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/spf13/cobra"
@@ -44,17 +45,19 @@ type authnFlags struct {
 func overlays() map[string]func(to, from *authnconfig.File) {
 	type file = authnconfig.File
 	return map[string]func(to, from *file){
-		"cluster-id":              func(to, from *file) { to.ClusterID = from.ClusterID },
-		"partition":               func(to, from *file) { to.Server.Partition = from.Server.Partition },
-		"address":                 func(to, from *file) { to.Server.Address = from.Server.Address },
-		"hostname":                func(to, from *file) { to.Server.Hostname = from.Server.Hostname },
-		"port":                    func(to, from *file) { to.Server.Port = from.Server.Port },
-		"state-dir":               func(to, from *file) { to.Server.StateDir = from.Server.StateDir },
-		"generate-kubeconfig":     func(to, from *file) { to.Server.GenerateKubeconfig = from.Server.GenerateKubeconfig },
-		"kubeconfig-pregenerated": func(to, from *file) { to.Server.KubeconfigPregenerated = from.Server.KubeconfigPregenerated },
-		"kubeconfig":              func(to, from *file) { to.Server.Kubeconfig = from.Server.Kubeconfig },
-		"master":                  func(to, from *file) { to.Server.Master = from.Server.Master },
-		"backend-mode":            func(to, from *file) { to.Server.BackendMode = from.Server.BackendMode },
+		"cluster-id":                  func(to, from *file) { to.ClusterID = from.ClusterID },
+		"partition":                   func(to, from *file) { to.Server.Partition = from.Server.Partition },
+		"address":                     func(to, from *file) { to.Server.Address = from.Server.Address },
+		"hostname":                    func(to, from *file) { to.Server.Hostname = from.Server.Hostname },
+		"port":                        func(to, from *file) { to.Server.Port = from.Server.Port },
+		"state-dir":                   func(to, from *file) { to.Server.StateDir = from.Server.StateDir },
+		"generate-kubeconfig":         func(to, from *file) { to.Server.GenerateKubeconfig = from.Server.GenerateKubeconfig },
+		"kubeconfig-pregenerated":     func(to, from *file) { to.Server.KubeconfigPregenerated = from.Server.KubeconfigPregenerated },
+		"kubeconfig":                  func(to, from *file) { to.Server.Kubeconfig = from.Server.Kubeconfig },
+		"master":                      func(to, from *file) { to.Server.Master = from.Server.Master },
+		"ec2-describeInstances-qps":   func(to, from *file) { to.Server.QPS = from.Server.QPS },
+		"ec2-describeInstances-burst": func(to, from *file) { to.Server.Burst = from.Server.Burst },
+		"backend-mode":                func(to, from *file) { to.Server.BackendMode = from.Server.BackendMode },
 	}
 }
 
@@ -102,20 +105,20 @@ func (a *authnFlags) resolve(flags *pflag.FlagSet) (authnconfig.File, error) {
 	return file, err
 }
 
-// ownRegion is the region that this program runs in, or empty.
-func ownRegion(ctx context.Context) (string, error) {
+// ownAWSConfig is the SDK's configuration with the region that this program
+// runs in; empty if nothing tells it.
+func ownAWSConfig(ctx context.Context) (aws.Config, error) {
 	c, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading the AWS configuration: %w", err)
+		return c, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
 	if c.Region != "" {
-		return c.Region, nil
+		return c, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{})
-	if err != nil {
-		return "", nil // not on EC2
+	if out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{}); err == nil {
+		c.Region = out.Region
 	}
-	return out.Region, nil
+	return c, nil
 }

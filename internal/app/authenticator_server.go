@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -45,9 +46,10 @@ type AuthenticatorDeps struct {
 	Cluster *rest.Config
 	// Transport reaches STS. Default: ekstoken.NewTransport().
 	Transport http.RoundTripper
-	// Region is the server's own. Default: none.
-	Region string
-	Log    logr.Logger
+	// AWS tells the server's own region and the credentials that look up
+	// instances. Without a region there is no {{EC2PrivateDNSName}}.
+	AWS aws.Config
+	Log logr.Logger
 }
 
 func authenticatorServer() *cobra.Command {
@@ -73,7 +75,7 @@ func authenticatorServer() *cobra.Command {
 					return err
 				}
 			}
-			if deps.Region, err = ownRegion(cmd.Context()); err != nil {
+			if deps.AWS, err = ownAWSConfig(cmd.Context()); err != nil {
 				return err
 			}
 			return RunAuthenticator(cmd.Context(), o, deps)
@@ -87,6 +89,8 @@ func authenticatorServer() *cobra.Command {
 	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backend EKSConfigMap reads; default: the pod's own cluster")
 	cmd.Flags().StringVar(&s.Master, "master", "", "`URL` of the API server of that cluster, instead of the one in the kubeconfig")
 	cmd.Flags().StringSliceVar(&s.BackendMode, "backend-mode", s.BackendMode, "where mappings come from, in order: MountedFile (the configuration file), EKSConfigMap (kube-system/aws-auth), DynamicFile")
+	cmd.Flags().IntVar(&s.QPS, "ec2-describeInstances-qps", s.QPS, "calls a second that look up {{EC2PrivateDNSName}}")
+	cmd.Flags().IntVar(&s.Burst, "ec2-describeInstances-burst", s.Burst, "such calls at once")
 	cmd.Flags().StringSliceVar(&o.STSRegions, "sts-region", nil, "further `regions` whose STS tokens may come from")
 	cmd.Flags().BoolVar(&o.WipeUnparsable, "wipe-unparsable", false, "let nobody in by a key of aws-auth that cannot be parsed any more, as EKS does, instead of by its last good content")
 	return cmd
@@ -110,7 +114,7 @@ func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps Authenti
 		deps.Transport = ekstoken.NewTransport()
 	}
 	verifier, err := ekstoken.NewVerifier(ekstoken.VerifierConfig{
-		ClusterID: o.ClusterID, Partition: o.Server.Partition, Region: deps.Region, STSRegions: o.STSRegions,
+		ClusterID: o.ClusterID, Partition: o.Server.Partition, Region: deps.AWS.Region, STSRegions: o.STSRegions,
 		Transport: metrics.CountSTS(deps.Transport),
 	})
 	if err != nil {
@@ -150,7 +154,11 @@ func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Reg
 	}
 	watch := counter("configmap_watch_failures_total", "Times that the watch of aws-auth failed.")
 	dynamic := counter("dynamicfile_failures_total", "Times that the dynamic file could not be read.")
+	instances := counter("ec2_describe_instances_calls_total", "Calls of DescribeInstances.")
 	chain := &mappings.Chain{Reserved: o.Server.ReservedPrefixes}
+	if deps.AWS.Region != "" && deps.AWS.Credentials != nil {
+		chain.Nodes = nodeNames(o.Server, deps.AWS, instances.Inc)
+	}
 	for _, mode := range o.Server.BackendMode {
 		switch mode {
 		case authnconfig.MountedFile:

@@ -88,9 +88,15 @@ func (a *authenticator) testRoles(t *testing.T, emulator *fakeaws.Server) {
 	t.Helper()
 	session := assumer(t, emulator)
 	dev, sso := session("/team/", "Dev", "alice@example.com"), session("/", "AWSReservedSSO_Admin_0123456789abcdef", "bob")
+	instance, err := emulator.AddInstance(fakeaws.Instance{PrivateDNSName: "ip-10-0-0-1.ec2.internal"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := session("/", "Node", instance.ID)
 	other, added := session("/", "Other", "carol"), session("/", "Added", "dave")
 	a.set(t, map[string]string{
 		"mapRoles": "- rolearn: arn:aws:iam::123456789012:role/Dev\n  username: dev:{{SessionName}}\n" +
+			"- rolearn: arn:aws:iam::123456789012:role/Node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:nodes]\n" +
 			"- sso: {permissionSetName: Admin, accountID: \"123456789012\"}\n  username: sso:{{SessionNameRaw}}\n",
 		"mapAccounts": "- \"123456789012\"\n",
 	})
@@ -101,6 +107,7 @@ func (a *authenticator) testRoles(t *testing.T, emulator *fakeaws.Server) {
 	}{
 		{"a role, whose path no token tells", "dev:alice-example.com", dev},
 		{"a permission set", "sso:bob", sso},
+		{"a node", "system:node:ip-10-0-0-1.ec2.internal", node},
 		{"an account", "arn:aws:iam::123456789012:role/Other", other},
 		{"an entry that authenticator add wrote", "added:dave", added},
 	} {
@@ -212,10 +219,11 @@ func startAuthenticator(t *testing.T, emulator *fakeaws.Server) *authenticator {
 	}
 	a := &authenticator{plane: plane, core: core, files: file.Server}
 
+	rights := installAuthenticator(t, plane)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	deps := app.AuthenticatorDeps{
-		Cluster: plane.RESTConfig(), Transport: emulatedSTS(t, emulator),
+		Cluster: rights, Transport: emulatedSTS(t, emulator), AWS: emulated(t, emulator),
 		Log: funcr.New(func(_, args string) { fmt.Fprintln(t.Output(), args) }, funcr.Options{}),
 	}
 	file.Server.KubeconfigPregenerated = true

@@ -46,12 +46,12 @@ func authenticatorVerify() *cobra.Command {
 				}
 				token = strings.TrimSpace(string(text))
 			}
-			region, err := ownRegion(cmd.Context())
+			account, err := ownAWSConfig(cmd.Context())
 			if err != nil {
 				return err
 			}
 			verifier, err := ekstoken.NewVerifier(ekstoken.VerifierConfig{
-				ClusterID: file.ClusterID, Partition: file.Server.Partition, Region: region, STSRegions: regions,
+				ClusterID: file.ClusterID, Partition: file.Server.Partition, Region: account.Region, STSRegions: regions,
 			})
 			if err != nil {
 				return err

@@ -167,6 +167,8 @@ func (f *File) Normalize() error {
 		return fmt.Errorf("there is no partition %q; choose from %s", s.Partition, strings.Join(Partitions(), ", "))
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("the port is %d; it must be between 1 and 65535", s.Port)
+	case s.QPS < 1 || s.Burst < 1:
+		return fmt.Errorf("ec2DescribeInstancesQps is %d and ec2DescribeInstancesBurst %d; both must be at least 1", s.QPS, s.Burst)
 	case seen[DynamicFile] != (s.Path != ""):
 		return fmt.Errorf("the backend mode %s and dynamicfilepath go together: give both or none", DynamicFile)
 	}

@@ -38,6 +38,7 @@ var tree = layers.Table{
 		2: {
 			"internal/awsauth",
 			"internal/ekstoken",
+			"internal/nodenames",
 			"internal/principals",
 			"internal/removal",
 		},

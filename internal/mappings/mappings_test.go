@@ -171,15 +171,14 @@ func TestFiles(t *testing.T) {
 	mounted, dynamic := NewMountedFile(config), NewDynamicFile(config, false)
 	const entry = "mapUsers: [{userarn: 'arn:aws:iam::123456789012:user/x', username: x}]"
 	has := func(b Backend) string {
-		switch c := b.Content(); {
-		case c == nil:
+		c := b.Content()
+		if c == nil {
 			return "nothing read"
-		default:
-			if _, ok := c.Find(identity(account + "user/x")); ok {
-				return "x"
-			}
-			return "empty"
 		}
+		if _, ok := c.Find(identity(account + "user/x")); ok {
+			return "x"
+		}
+		return "empty"
 	}
 	for _, row := range []struct {
 		reason, text     string

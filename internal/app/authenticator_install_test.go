@@ -1,0 +1,53 @@
+package app_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
+)
+
+// installAuthenticator applies deploy/authenticator, checks the configuration
+// in it, and gives the rights that its ServiceAccount has then.
+func installAuthenticator(t *testing.T, plane *controlplane.ControlPlane) *rest.Config {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/authenticator/authenticator.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(plane.RESTConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		var object unstructured.Unstructured
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Create(t.Context(), &object, client.FieldValidation("Strict")); err != nil {
+			t.Fatal(err)
+		}
+		if config, ok, err := unstructured.NestedString(object.Object, "data", "config.yaml"); ok && err == nil {
+			file := authnconfig.Default()
+			if err := authnconfig.Decode([]byte(config), &file); err != nil {
+				t.Errorf("the shipped configuration: %v", err)
+			}
+			if err := file.Normalize(); err != nil {
+				t.Errorf("the shipped configuration: %v", err)
+			}
+		}
+	}
+	rights, err := plane.User("system:serviceaccount:kube-system:aws-iam-authenticator",
+		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rights
+}
