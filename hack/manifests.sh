@@ -15,6 +15,7 @@ render() {
   say "$1 -> $out/$2"
 }
 
-mkdir -p "$out"
+mkdir -p "$out/authenticator"
 render config/common common.yaml
 render config/manager deployment.yaml
+render config/authenticator authenticator/authenticator.yaml
