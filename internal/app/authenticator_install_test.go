@@ -51,3 +51,19 @@ func installAuthenticator(t *testing.T, plane *controlplane.ControlPlane) *rest.
 	}
 	return rights
 }
+
+// mapIdentity makes an IAMIdentityMapping.
+func (a *authenticator) mapIdentity(t *testing.T, identityARN, username string) {
+	t.Helper()
+	c, err := client.New(a.plane.RESTConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "iamauthenticator.k8s.aws/v1alpha1", "kind": "IAMIdentityMapping", "metadata": map[string]any{"name": username},
+		"spec": map[string]any{"arn": identityARN, "username": username, "groups": []any{"dev"}},
+	}}
+	if err := c.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -42,7 +43,8 @@ type AuthenticatorOptions struct {
 
 // AuthenticatorDeps is the world that the server of token reviews works in.
 type AuthenticatorDeps struct {
-	// Cluster holds aws-auth; needed by the backend EKSConfigMap only.
+	// Cluster holds aws-auth; needed by the backends EKSConfigMap and
+	// CRD only.
 	Cluster *rest.Config
 	// Transport reaches STS. Default: ekstoken.NewTransport().
 	Transport http.RoundTripper
@@ -86,9 +88,9 @@ func authenticatorServer() *cobra.Command {
 	logging.BindFlags(cmd.Flags())
 	s := &flags.values.Server
 	cmd.Flags().BoolVar(&s.KubeconfigPregenerated, "kubeconfig-pregenerated", false, "leave the webhook kubeconfig alone, because init has written it")
-	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backend EKSConfigMap reads; default: the pod's own cluster")
+	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backends EKSConfigMap and CRD read; default: the pod's own cluster")
 	cmd.Flags().StringVar(&s.Master, "master", "", "`URL` of the API server of that cluster, instead of the one in the kubeconfig")
-	cmd.Flags().StringSliceVar(&s.BackendMode, "backend-mode", s.BackendMode, "where mappings come from, in order: MountedFile (the configuration file), EKSConfigMap (kube-system/aws-auth), DynamicFile")
+	cmd.Flags().StringSliceVar(&s.BackendMode, "backend-mode", s.BackendMode, "where mappings come from, in order: MountedFile (the configuration file), EKSConfigMap (kube-system/aws-auth), CRD (IAMIdentityMappings), DynamicFile")
 	cmd.Flags().IntVar(&s.QPS, "ec2-describeInstances-qps", s.QPS, "calls a second that look up {{EC2PrivateDNSName}}")
 	cmd.Flags().IntVar(&s.Burst, "ec2-describeInstances-burst", s.Burst, "such calls at once")
 	cmd.Flags().StringSliceVar(&o.STSRegions, "sts-region", nil, "further `regions` whose STS tokens may come from")
@@ -97,7 +99,7 @@ func authenticatorServer() *cobra.Command {
 }
 
 func (o *AuthenticatorOptions) needsCluster() bool {
-	return slices.Contains(o.Server.BackendMode, authnconfig.EKSConfigMap)
+	return slices.Contains(o.Server.BackendMode, authnconfig.EKSConfigMap) || slices.Contains(o.Server.BackendMode, authnconfig.CRD)
 }
 
 // RunAuthenticator serves token reviews until ctx ends. The error says that it
@@ -153,7 +155,7 @@ func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Reg
 		return c
 	}
 	watch := counter("configmap_watch_failures_total", "Times that the watch of aws-auth failed.")
-	dynamic := counter("dynamicfile_failures_total", "Times that the dynamic file could not be read.")
+	files := counter("dynamicfile_failures_total", "Times that the dynamic file could not be read.")
 	instances := counter("ec2_describe_instances_calls_total", "Calls of DescribeInstances.")
 	chain := &mappings.Chain{Reserved: o.Server.ReservedPrefixes}
 	if deps.AWS.Region != "" && deps.AWS.Credentials != nil {
@@ -164,7 +166,7 @@ func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Reg
 		case authnconfig.MountedFile:
 			chain.Backends = append(chain.Backends, mappings.NewMountedFile(mappings.FileConfig{Path: o.Path, Log: deps.Log}))
 		case authnconfig.DynamicFile:
-			file := mappings.FileConfig{Path: o.Server.Path, Log: deps.Log, Failed: dynamic.Inc}
+			file := mappings.FileConfig{Path: o.Server.Path, Log: deps.Log, Failed: files.Inc}
 			chain.Backends = append(chain.Backends, mappings.NewDynamicFile(file, o.Server.UserIDStrict))
 		case authnconfig.EKSConfigMap:
 			core, err := corev1client.NewForConfig(deps.Cluster)
@@ -174,6 +176,14 @@ func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Reg
 			chain.Backends = append(chain.Backends, mappings.NewConfigMap(mappings.ConfigMapConfig{
 				Core: core.RESTClient(), Log: deps.Log, Wipe: o.WipeUnparsable, Failed: watch.Inc,
 			}))
+		case authnconfig.CRD:
+			plain := rest.CopyConfig(deps.Cluster)
+			plain.ContentType, plain.AcceptContentTypes = "", "" // custom resources have no other encoding than JSON
+			client, err := dynamic.NewForConfig(plain)
+			if err != nil {
+				return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
+			}
+			chain.Backends = append(chain.Backends, mappings.NewCRD(mappings.CRDConfig{Client: client, Log: deps.Log}))
 		default:
 			return nil, errors.New("there is no backend mode " + mode)
 		}

@@ -101,6 +101,8 @@ func (a *authenticator) testRoles(t *testing.T, emulator *fakeaws.Server) {
 		"mapAccounts": "- \"123456789012\"\n",
 	})
 	a.addRole(t, "arn:aws:iam::123456789012:role/Added")
+	a.mapIdentity(t, "arn:aws:iam::123456789012:role/Object", "object")
+	object := session("/", "Object", "erin")
 	for _, row := range []struct {
 		reason, want string
 		token        func() string
@@ -108,6 +110,7 @@ func (a *authenticator) testRoles(t *testing.T, emulator *fakeaws.Server) {
 		{"a role, whose path no token tells", "dev:alice-example.com", dev},
 		{"a permission set", "sso:bob", sso},
 		{"a node", "system:node:ip-10-0-0-1.ec2.internal", node},
+		{"an IAMIdentityMapping", "object", object},
 		{"an account", "arn:aws:iam::123456789012:role/Other", other},
 		{"an entry that authenticator add wrote", "added:dave", added},
 	} {
@@ -194,7 +197,7 @@ func startAuthenticator(t *testing.T, emulator *fakeaws.Server) *authenticator {
 	file.ClusterID = webhookCluster
 	file.Server.StateDir, file.Server.GenerateKubeconfig = dir, filepath.Join(dir, "webhook.yaml")
 	file.Server.Port, _ = strconv.Atoi(port)
-	file.Server.BackendMode = []string{authnconfig.MountedFile, authnconfig.EKSConfigMap}
+	file.Server.BackendMode = []string{authnconfig.MountedFile, authnconfig.CRD, authnconfig.EKSConfigMap}
 	root := app.Root(app.Authenticator())
 	root.SetArgs([]string{"authenticator", "init", "-i", webhookCluster, "--port", port, "--state-dir", dir, "--generate-kubeconfig", file.Server.GenerateKubeconfig})
 	root.SetOut(t.Output())
