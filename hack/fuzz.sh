@@ -16,7 +16,7 @@ say "$(wc -l <<<"$targets") targets, $duration each"
 failed=()
 while read -r folder name; do
   say "$folder $name"
-  go test -run '^$' -fuzz "^$name\$" -fuzztime "$duration" "$folder" </dev/null || failed+=("$folder $name")
+  go test -run '^$' -fuzz "^$name\$" -fuzztime "$duration" -fuzzminimizetime 20x "$folder" </dev/null || failed+=("$folder $name")
 done <<<"$targets"
 ((${#failed[@]} == 0)) || refuse "$(list "${failed[@]}"); the inputs are in testdata/fuzz of each folder"
 say "ok: no target failed"
