@@ -37,16 +37,19 @@ type cluster struct {
 	controller *rest.Config // with the rights of the ServiceAccount and no others
 	kubeconfig string       // absolute path of a file for kubectl
 	given      bool
-	stop       func() error // nil: it is not ours to stop
+	// authenticator is what the API server asks about tokens; nil if given.
+	authenticator *authenticator
+	stop          func() error // nil: it is not ours to stop
 }
 
 // startCluster starts a control plane of the demo's own and writes its kubeconfig.
-func startCluster(ctx context.Context, dir string) (*cluster, error) {
-	plane, err := controlplane.Start(ctx, controlplane.Config{})
+// Its API server asks the authenticator, which is to be started afterwards.
+func startCluster(ctx context.Context, dir string, a *authenticator) (*cluster, error) {
+	plane, err := controlplane.Start(ctx, controlplane.Config{APIServerArgs: a.apiServerArgs()})
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{admin: plane.RESTConfig(), kubeconfig: filepath.Join(dir, "kubeconfig"), stop: plane.Stop}
+	c := &cluster{admin: plane.RESTConfig(), kubeconfig: filepath.Join(dir, "kubeconfig"), authenticator: a, stop: plane.Stop}
 	if c.controller, err = plane.User(serviceAccount, serviceAccountGroups()...); err != nil {
 		return nil, errors.Join(err, plane.Stop())
 	}

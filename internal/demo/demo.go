@@ -1,6 +1,7 @@
 // Package demo is the command demo: a small EKS on this machine, with a real
-// kube-apiserver and etcd, an emulated AWS and the controller, in which IAM users
-// come and go and are seen to get into aws-auth and out of it.
+// kube-apiserver and etcd, an emulated AWS, the controller and the authenticator,
+// in which IAM users come and go and are seen to get into aws-auth and out of it,
+// and their tokens to be accepted and refused.
 //
 // It promises to say of each step whether it held, to write nothing but the files
 // it names, and to leave no process behind. In a cluster that it was given it
@@ -35,7 +36,8 @@ type Options struct {
 	Once, NoScenario bool
 	// Kubeconfig names a cluster to use; "" starts one.
 	Kubeconfig string
-	// Dir is the folder for what the demo writes: kubeconfig, env, controller.log.
+	// Dir is the folder for what the demo writes: kubeconfig, user.kubeconfig,
+	// env, controller.log, authenticator.
 	Dir string
 	// Verbose also logs to standard error.
 	Verbose bool
@@ -50,7 +52,7 @@ func (o *Options) BindFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.NoScenario, "no-scenario", false, "only serve; create and delete IAM users yourself")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "",
 		"use the cluster of this kubeconfig file (kind, minikube) instead of starting one")
-	flags.StringVar(&o.Dir, "dir", ".demo", "folder for kubeconfig, env and controller.log")
+	flags.StringVar(&o.Dir, "dir", ".demo", "folder for what it writes")
 	flags.BoolVarP(&o.Verbose, "verbose", "v", false, "show the controller's log here, too")
 }
 
@@ -84,13 +86,15 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show it all at work: a small EKS on this machine",
-		Long: `demo starts a real kube-apiserver and etcd, an emulated AWS (IAM and STS) and the
-controller, then creates and deletes IAM users as Vault does and shows how each
-gets into kube-system/aws-auth and out of it. Afterwards it stays up for you to
+		Long: `demo starts a real kube-apiserver and etcd, an emulated AWS (IAM and STS), the
+controller and the authenticator, then creates and deletes IAM users as Vault does
+and shows how each gets into kube-system/aws-auth and out of it, and that its own
+token opens the API server as long as it is in. Afterwards it stays up for you to
 try things, until Ctrl-C.
 
-It writes kubeconfig, env (to be sourced, for kubectl, the AWS CLI and Vault) and
-controller.log to the folder .demo.`,
+It writes kubeconfig (yours), user.kubeconfig (an IAM user's), env (to be sourced,
+for kubectl, the AWS CLI and Vault), controller.log and authenticator (what the API
+server reads to ask it) to the folder .demo.`,
 		Example: `  aws-auth-refresher demo --once
   aws-auth-refresher demo --no-scenario --refresh-interval 15s
   aws-auth-refresher demo --kubeconfig ~/.kube/kind`,

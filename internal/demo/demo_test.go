@@ -24,6 +24,13 @@ func TestOnce(t *testing.T) {
 		"the API server's address":                `^  Kubernetes +kube-apiserver 1\.\d+\.\d+ and etcd: starting\n +up after \S+s at https://127\.0\.0\.1:\d+$`,
 		"who the controller is":                   `as system:serviceaccount:kube-system:aws-auth-refresher$`,
 		"the entry as it stands, with its timing": `\S+s after CreateUser kube-system/aws-auth has it:\n +\| - userarn: arn:aws:iam::123456789012:user/vault-jane-\S+\n +\|   username: vault:jane\n +\|   groups:\n +\|   - developers\n`,
+		"the token is its mapped user's":          `SelfSubjectReview says\n +username vault:jane, groups developers, system:authenticated`,
+		"RBAC allows":                             `list configmaps in default: allowed, by the ClusterRole demo-read$`,
+		"RBAC refuses":                            `create one: 403, the API server says\n +\| configmaps is forbidden: User "vault:jane" cannot create resource "configmaps"`,
+		"the whole way, with each hop":            `CreateUser -> first accepted request: \S+s\n( +\S+s  .*\n){4}`,
+		"another user's token is accepted":        `tmp-bar-01; its token is accepted: username bar, groups developers$`,
+		"a token of a key that is gone":           `vault-jane-\S+: 401, .*; STS does not know the key any more$`,
+		"a token of somebody unmapped":            `tmp-bar-01: 401, too; its key lives and STS knows it, but no rule lets it in any more$`,
 		"an edit by hand stays":                   `tmp-foo-one is in, too, and not a byte of the edit has changed`,
 		"drift is mended":                         `kubectl edit deletes the entry of vault-jane-\S+\n +\S+s later it is there again`,
 		"a misspelled rule, in its own words":     `\| mapUsers rule 1 \(line 2\): unknown field "arnRegexp"; did you mean "arnRegex"\?`,
@@ -32,14 +39,14 @@ func TestOnce(t *testing.T) {
 		"why it takes a while":                    `waiting: a user is taken for gone when two listings of IAM, begun 10 s apart or more,`,
 		"gone":                                    `1\d\.\ds after DeleteUser both are out`,
 		"foreign bytes":                           `all \d+ bytes of EKS, of an administrator and of the edit are identical`,
-		"the verdict comes last":                  `\ndemo: all 10 steps passed in \d+\.\ds\n$`,
+		"the verdict comes last":                  `\ndemo: all 13 steps passed in \d+\.\ds\n$`,
 	} {
 		if !regexp.MustCompile(`(?m)` + pattern).MatchString(out) {
 			t.Errorf("%s: nothing like %s", reason, pattern)
 		}
 	}
-	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 10 {
-		t.Errorf("%d steps say ok with their time, want 10", n)
+	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 13 {
+		t.Errorf("%d steps say ok with their time, want 13", n)
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("colored, though it is not a terminal")
@@ -51,7 +58,15 @@ func TestOnce(t *testing.T) {
 	if len(log) == 0 || strings.Contains(strings.ToLower(string(log)), "forbidden") {
 		t.Errorf("the rights of deploy/common.yaml are to suffice; the controller's log:\n%s", log)
 	}
-	for name, want := range map[string]os.FileMode{".": 0o700, "env": 0o600, "kubeconfig": 0o600, "controller.log": 0o600} {
+	for _, want := range []string{"STS refused the token: InvalidClientTokenId", "the identity is not mapped"} {
+		if !strings.Contains(string(log), want) {
+			t.Errorf("each 401 has its own reason; the log lacks %q:\n%s", want, log)
+		}
+	}
+	if strings.Contains(string(log)+out, "k8s-aws-v1.") {
+		t.Error("a token was logged or printed")
+	}
+	for name, want := range map[string]os.FileMode{".": 0o700, "env": 0o600, "kubeconfig": 0o600, "user.kubeconfig": 0o600, "controller.log": 0o600} {
 		info, err := os.Stat(filepath.Join(p.dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +85,7 @@ func TestInterrupted(t *testing.T) {
 		signal os.Signal
 	}{
 		{"while the API server starts", "emulated IAM and STS", os.Interrupt},
-		{"during a step", "[ 2/10]", syscall.SIGTERM},
+		{"during a step", "[ 2/13]", syscall.SIGTERM},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			p := start(t)
@@ -113,7 +128,7 @@ func TestAWSCLI(t *testing.T) {
 	if got := shell(`aws iam create-user --user-name vault-jane-1-x --query User.Arn --output text`); got != user {
 		t.Errorf("create-user printed %s, want %s", got, user)
 	}
-	if got := shell(`aws iam list-users --query 'Users[].UserName' --output text`); got != "demo-admin\tvault-jane-1-x" {
+	if got := shell(`aws iam list-users --query 'Users[].UserName' --output text`); !strings.HasPrefix(got, "demo-admin\tvault-guest-") || !strings.HasSuffix(got, "\tvault-jane-1-x") {
 		t.Errorf("list-users printed %q", got)
 	}
 	if got := shell(`aws sts get-caller-identity --endpoint-url "$AWS_ENDPOINT_URL_IAM" --query Arn --output text`); got != "arn:aws:iam::123456789012:user/demo-admin" {

@@ -70,6 +70,9 @@ func TestGivenCluster(t *testing.T) {
 	if !strings.Contains(again.output(), "what an earlier demo had left in the cluster was removed") {
 		t.Error("it does not say that there were leftovers")
 	}
+	if !strings.Contains(again.output(), "none: this API server does not ask the demo's, so the steps with tokens are left out") {
+		t.Error("it does not say that there are no tokens here")
+	}
 	again.signal(os.Interrupt)
 	if code := again.exit(); code != 0 {
 		t.Errorf("exit code %d", code)

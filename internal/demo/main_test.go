@@ -30,7 +30,7 @@ const programEnv = "DEMO_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(programEnv) != "" {
-		os.Exit(app.Main(os.Args[1:], demo.Command()))
+		os.Exit(app.Main(os.Args[1:], app.Token(), demo.Command()))
 	}
 	ctrl.SetLogger(logr.Discard())
 	os.Exit(m.Run())
@@ -148,12 +148,17 @@ func (p *process) after(text string) string {
 	return words[len(words)-1]
 }
 
-// leavesNothing checks that neither of the demo's servers answers any longer.
+// leavesNothing checks that none of the demo's servers answers any longer.
 func (p *process) leavesNothing() {
 	p.t.Helper()
+	webhook, err := clientcmd.LoadFromFile(filepath.Join(p.dir, "authenticator", "webhook.yaml"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	for name, address := range map[string]string{
-		"the emulator":   p.after("of account 123456789012 at "),
-		"the API server": p.after("and etcd: starting\n"),
+		"the emulator":      p.after("of account 123456789012 at "),
+		"the API server":    p.after("and etcd: starting\n"),
+		"the authenticator": webhook.Clusters["aws-iam-authenticator"].Server,
 	} {
 		u, err := url.Parse(address)
 		if err != nil {

@@ -58,7 +58,7 @@ func (d *demo) run(parent context.Context) error {
 		d.say("")
 		err = acceptRules(ctx, w)
 	default:
-		err = w.play(ctx, scenario())
+		err = w.play(ctx, scenario(!w.cluster.given))
 	}
 	if err != nil {
 		return causeOf(ctx, err)
@@ -95,9 +95,11 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
-	// That of an earlier demo points at what is gone.
-	if err := os.Remove(filepath.Join(dir, "env")); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--dir: %w", err)
+	// Those of an earlier demo point at what is gone.
+	for _, name := range []string{"env", userKubeconfigName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("--dir: %w", err)
+		}
 	}
 	log, err := d.openLog(dir)
 	if err != nil {
@@ -123,7 +125,16 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 	}
 	w.patience = 30*time.Second + 4*d.RefreshInterval
 	w.log = filepath.Join(dir, logName)
+	w.dir = dir
 	d.controller(w, log, fail)
+	if c.given {
+		d.part("authenticator", "none: this API server does not ask the demo's, so the steps with tokens are left out")
+		return w, nil
+	}
+	if err := w.letDevelopersRead(ctx); err != nil {
+		return nil, fmt.Errorf("binding the group %s: %w", iamGroup, err)
+	}
+	d.authenticator(w, log, fail)
 	return w, nil
 }
 
@@ -167,7 +178,11 @@ func (d *demo) cluster(ctx context.Context, dir string) (*cluster, error) {
 	}
 	begun := time.Now()
 	d.part("Kubernetes", "kube-apiserver %s and etcd: starting", controlplane.Version)
-	c, err := startCluster(ctx, dir)
+	a, err := prepareAuthenticator(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := startCluster(ctx, dir, a)
 	if err != nil {
 		return nil, err
 	}
@@ -207,13 +222,22 @@ func (d *demo) controller(w *world, log logr.Logger, fail context.CancelCauseFun
 	o.BindFlags(pflag.NewFlagSet("controller", pflag.ContinueOnError))
 	o.RefreshInterval = d.RefreshInterval
 	o.MetricsAddress, o.ProbeAddress = "0", "0"
+	d.background("controller", w, fail, func(ctx context.Context) error {
+		return app.RunController(ctx, o, app.ControllerDeps{Cluster: w.cluster.controller, AWS: w.emulator.config(), Log: log})
+	})
+	d.part("controller", "looks every %s; its log is %s", d.RefreshInterval, w.log)
+	d.part("", "it has the rights of deploy/common.yaml, as %s", serviceAccount)
+}
+
+// background runs a part until the demo ends.
+func (d *demo) background(name string, w *world, fail context.CancelCauseFunc, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		err := app.RunController(ctx, o, app.ControllerDeps{Cluster: w.cluster.controller, AWS: w.emulator.config(), Log: log})
+		err := run(ctx)
 		if ctx.Err() == nil {
-			fail(fmt.Errorf("the controller ended by itself (its log is %s): %w", w.log, err))
+			fail(fmt.Errorf("the %s ended by itself (its log is %s): %w", name, w.log, err))
 		}
 	}()
 	d.atEnd(func() error {
@@ -221,8 +245,6 @@ func (d *demo) controller(w *world, log logr.Logger, fail context.CancelCauseFun
 		<-ended
 		return nil
 	})
-	d.part("controller", "looks every %s; its log is %s", d.RefreshInterval, w.log)
-	d.part("", "it has the rights of deploy/common.yaml, as %s", serviceAccount)
 }
 
 // invite says what there is to try.
@@ -230,7 +252,16 @@ func (d *demo) invite(ctx context.Context, w *world) error {
 	if err := w.applyRules(ctx, w.rules.Data); err != nil {
 		return err
 	}
+	if !w.cluster.given {
+		if err := w.inviteUser(ctx); err != nil {
+			return err
+		}
+	}
 	d.say("\n%s In another terminal:\n", d.paint(bold, "It is up, until Ctrl-C."))
+	if !w.cluster.given {
+		d.say("  # as an IAM user that Vault has issued; its exec entry is our own command token\n"+
+			"  kubectl --kubeconfig %s auth whoami\n", filepath.Join(d.Dir, userKubeconfigName))
+	}
 	d.say(`  source %s
   kubectl -n kube-system get configmap aws-auth -o yaml --watch
 

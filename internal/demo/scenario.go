@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -11,24 +12,30 @@ import (
 
 // step is one thing that the demo shows. Its error says why it did not hold.
 type step struct {
-	title string
-	run   func(context.Context, *world) error
+	title  string
+	run    func(context.Context, *world) error
+	tokens bool // whether it needs an API server that asks the authenticator
 }
 
 // scenario is the story that the demo tells. Each step builds on those before.
-func scenario() []step {
-	return []step{
-		{"The rules are applied and accepted", acceptRules},
-		{"Vault issues a user: it gets into aws-auth", vaultIssues},
-		{"Somebody edits aws-auth by hand: the edit stays", editByHand},
-		{"Somebody takes our entry out: it is put back", takeOut},
-		{"A misspelled rule is refused, and nobody loses access", misspell},
-		{"Twelve more users are made: all of them get in", makeMany},
-		{"An edit of the rules would remove twelve at once: held", dropRule},
-		{"The removal is approved: they leave", approve},
-		{"Vault revokes its user: it leaves", vaultRevokes},
-		{"What others wrote into aws-auth is as they wrote it", compareForeign},
+// The steps with tokens are for an API server that asks the demo's authenticator.
+func scenario(tokens bool) []step {
+	all := []step{
+		{title: "The rules are applied and accepted", run: acceptRules},
+		{title: "Vault issues a user: it gets into aws-auth", run: vaultIssues},
+		{title: "Its own token opens the API server, as far as RBAC goes", run: openByToken, tokens: true},
+		{title: "Somebody edits aws-auth by hand: the edit stays", run: editByHand},
+		{title: "Somebody takes our entry out: it is put back", run: takeOut},
+		{title: "A misspelled rule is refused, and nobody loses access", run: misspell},
+		{title: "Twelve more users are made: all of them get in", run: makeMany},
+		{title: "One of them makes an access key: its token is accepted, too", run: openForBar, tokens: true},
+		{title: "An edit of the rules would remove twelve at once: held", run: dropRule},
+		{title: "The removal is approved: they leave", run: approve},
+		{title: "Vault revokes its user: it leaves", run: vaultRevokes},
+		{title: "The tokens of those who left are refused", run: refuseTokens, tokens: true},
+		{title: "What others wrote into aws-auth is as they wrote it", run: compareForeign},
 	}
+	return slices.DeleteFunc(all, func(s step) bool { return s.tokens && !tokens })
 }
 
 // play runs the steps up to the first that fails, and gives the verdict.

@@ -35,11 +35,11 @@ func TestPlay(t *testing.T) {
 		says   []string
 		not    string
 	}{
-		{"all pass", []step{{"one", fine}, {"two", fine}}, nil, []string{"[ 1/2] one\n", "ok (", "[ 2/2] two\n", "\ndemo: all 2 steps passed in "}, "FAILED"},
+		{"all pass", []step{{title: "one", run: fine}, {title: "two", run: fine}}, nil, []string{"[ 1/2] one\n", "ok (", "[ 2/2] two\n", "\ndemo: all 2 steps passed in "}, "FAILED"},
 		{"the first that fails is the last", []step{
-			{"one", fine}, {"two", func(context.Context, *world) error { return boom }}, {"three", fine},
+			{title: "one", run: fine}, {title: "two", run: func(context.Context, *world) error { return boom }}, {title: "three", run: fine},
 		}, boom, []string{"FAILED (", "): boom\n", "its log is the.log\n"}, "three"},
-		{"a step that changes others' bytes fails", []step{{"one", func(context.Context, *world) error {
+		{"a step that changes others' bytes fails", []step{{title: "one", run: func(context.Context, *world) error {
 			answer = "gone"
 			return nil
 		}}}, errForeign, []string{"aws-auth without our entries is not, byte for byte, what others wrote"}, "passed"},

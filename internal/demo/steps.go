@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,21 +36,23 @@ func acceptRules(ctx context.Context, w *world) error {
 }
 
 func vaultIssues(ctx context.Context, w *world) error {
-	if _, err := w.iam.CreateGroup(ctx, &iam.CreateGroupInput{GroupName: aws.String(iamGroup)}); err != nil {
+	if err := w.ensureGroup(ctx); err != nil {
 		return err
 	}
 	begun := time.Now()
 	w.vault = vaultName("jane")
 	w.note("iam: CreateUser %s,\nAttachUserPolicy, AddUserToGroup, CreateAccessKey; signed, over HTTP", w.vault)
-	arn, err := w.issue(ctx, w.vault)
+	jane, err := w.issue(ctx, w.vault)
 	if err != nil {
 		return err
 	}
-	cm, err := w.awaitEntries(ctx, true, arn)
+	keyed := time.Now()
+	cm, err := w.awaitEntries(ctx, true, jane.arn)
 	if err != nil {
 		return err
 	}
-	_, item, _ := itemOf(cm.Data["mapUsers"], arn)
+	w.jane, w.hops = jane, hops{begun: begun, keyed: keyed, entered: time.Now()}
+	_, item, _ := itemOf(cm.Data["mapUsers"], jane.arn)
 	w.note("%s after CreateUser kube-system/aws-auth has it:", brief(time.Since(begun)))
 	w.quote(item)
 	return nil

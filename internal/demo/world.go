@@ -42,6 +42,11 @@ type world struct {
 	made []string
 	// vault is the user that Vault issues.
 	vault string
+	dir   string // absolute; for what the demo writes
+	// jane is whom Vault issued, bar another user with a key; set where the
+	// API server takes their tokens.
+	jane, bar bearer
+	hops      hops
 }
 
 func newWorld(s *screen, c *cluster, e *emulator) (*world, error) {
