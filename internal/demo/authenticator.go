@@ -80,7 +80,7 @@ func (a *authenticator) apiServerArgs() map[string][]string {
 func (d *demo) authenticator(w *world, log logr.Logger, fail context.CancelCauseFunc) {
 	d.background("authenticator", w, fail, func(ctx context.Context) error {
 		return app.RunAuthenticator(ctx, w.cluster.authenticator.options, app.AuthenticatorDeps{
-			Cluster: w.cluster.admin, Transport: w.emulator.sts(), Region: region, Log: log.WithName("authenticator"),
+			Cluster: w.cluster.admin, Transport: w.emulator.sts(), AWS: w.emulator.config(), Log: log.WithName("authenticator"),
 		})
 	})
 	d.part("authenticator", "kube-apiserver asks it about every token; it reads aws-auth and asks the emulated STS")
