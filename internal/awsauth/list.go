@@ -23,6 +23,8 @@ type List struct {
 	items  []item // in text order
 	// unreadable is why EKS sees no entries, or why the text may not be edited.
 	unreadable error
+	// unparsable is why EKS sees nothing; nil where it reads a list, or none.
+	unparsable error
 
 	// index gives the last item of each folded ARN that can match.
 	index     map[string]int
@@ -83,6 +85,10 @@ func Read(kind rules.Kind, value string, present bool) *List {
 
 // Problem is nil if the list can be edited, and says why not otherwise.
 func (l *List) Problem() error { return l.unreadable }
+
+// Unparsable is nil if EKS reads the value, as a list or as nothing at all, and
+// says why it sees no entries otherwise. Such a value may still not be editable.
+func (l *List) Unparsable() error { return l.unparsable }
 
 // Entries are the entries that the authenticator sees, in text order. Items
 // that it drops, those without their ARN, are not among them.

@@ -30,10 +30,12 @@ var (
 // found in the text. Both readers must agree on the number of items.
 func (l *List) locate() error {
 	if strings.Count(l.value, "\n")+strings.Count(l.value, ",") > maxLines {
+		l.unparsable = errTooLong
 		return errTooLong
 	}
 	meaning, err := decode(l.kind, l.value)
 	if err != nil {
+		l.unparsable = err
 		return err
 	}
 	l.items = make([]item, len(meaning.entries))

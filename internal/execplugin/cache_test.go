@@ -6,7 +6,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
+
+// TestOnlyLastingCredentialsAreCached: what an endpoint, a process or the
+// instance hands out may be another's a moment later, under the same key.
+func TestOnlyLastingCredentialsAreCached(t *testing.T) {
+	for source, want := range map[aws.CredentialSource]bool{
+		aws.CredentialSourceHTTP: false, aws.CredentialSourceIMDS: false, aws.CredentialSourceProcess: false,
+		aws.CredentialSourceProfile: true, aws.CredentialSourceSSO: true,
+	} {
+		if got := (signer{sources: []aws.CredentialSource{source}}).lasting(); got != want {
+			t.Errorf("source %d: cached %t, want %t", source, got, want)
+		}
+	}
+}
 
 // TestCacheKey: everything that could lead to another token leads to another key.
 func TestCacheKey(t *testing.T) {

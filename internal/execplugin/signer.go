@@ -33,7 +33,7 @@ func (s signer) lasting() bool {
 	return !slices.ContainsFunc(s.sources, func(source aws.CredentialSource) bool {
 		switch source {
 		case aws.CredentialSourceProcess, aws.CredentialSourceProfileProcess,
-			aws.CredentialSourceIMDS, aws.CredentialSourceProfileSTSWebIDToken:
+			aws.CredentialSourceIMDS, aws.CredentialSourceHTTP, aws.CredentialSourceProfileSTSWebIDToken:
 			return true
 		}
 		return false

@@ -123,10 +123,7 @@ func unparsable(key, value string) error {
 		if key != kind.DataKey() {
 			continue
 		}
-		if list := awsauth.Read(kind, value, true); list.Problem() != nil && len(list.Entries()) == 0 {
-			return list.Problem()
-		}
-		return nil
+		return awsauth.Read(kind, value, true).Unparsable()
 	}
 	var reader awsauth.Reader
 	return reader.Read(map[string]string{key: value}, 0).MapAccountsProblem()

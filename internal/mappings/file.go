@@ -109,6 +109,9 @@ func (f *File) Refresh() {
 		return
 	}
 	var t *table
+	if err == nil && text != nil && len(bytes.TrimSpace(text)) == 0 {
+		err = errors.New("it is empty, as while it is being written; to take all mappings out, write empty lists")
+	}
 	if err == nil {
 		t, err = f.read(text)
 	}

@@ -192,6 +192,7 @@ func TestFiles(t *testing.T) {
 		{"broken", "{", "x", "x", 5},
 		{"empty", "{}", "empty", "empty", 5},
 		{"an entry again", "server: {" + entry + "}", "x", "empty", 6},
+		{"cut off while it is written", "\n", "x", "empty", 8},
 	} {
 		if row.text != "" {
 			if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
@@ -235,6 +236,9 @@ func TestConfigMap(t *testing.T) {
 			{"it stays so", map[string]string{"mapRoles": "{", "mapUsers": "a: b", "mapAccounts": "{"}, "r u sso", ""},
 			{"it can be parsed again", map[string]string{"mapRoles": entry("role", "r")}, "r", "r"},
 			{"it is emptied", map[string]string{"mapRoles": "[]"}, "", ""},
+			{"an entry again, and a set", map[string]string{"mapRoles": entry("role", "r") + sso}, "r sso", "r sso"},
+			{"the entry is taken out in a form that we do not edit", map[string]string{"mapRoles": "%YAML 1.1\n---\n" + sso}, "sso", "sso"},
+			{"so is the set", map[string]string{"mapRoles": "!!seq []"}, "", ""},
 			{"a key was deleted, and comes back broken", map[string]string{"mapRoles": "{"}, "", ""},
 		} {
 			b.Set(row.data)

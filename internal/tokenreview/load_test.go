@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -48,7 +49,7 @@ func TestManyBadReviews(t *testing.T) {
 	for i := range clients {
 		all.Go(func() {
 			body := large
-			if i%10 > 0 {
+			if i%100 > 0 {
 				body = reviewOf(v1, fmt.Sprintf("k8s-aws-v1.%d", i))
 			}
 			if answers[post(h, body).Code].Add(1) == clients-limit {
@@ -67,6 +68,31 @@ func TestManyBadReviews(t *testing.T) {
 		t.Errorf("%d MiB stay behind", grown>>20)
 	}
 	runtime.KeepAlive(h)
+}
+
+// TestBodiesThatNeverComeTakeNoPlace: whoever opens requests and sends nothing
+// locks nobody out.
+func TestBodiesThatNeverComeTakeNoPlace(t *testing.T) {
+	w := &world{}
+	h := w.handler(tokenreview.Config{MaxInFlight: 1})
+	body, hanging := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/authenticate", body)
+		h.ServeHTTP(httptest.NewRecorder(), req)
+	}()
+	// The write returns when the handler has begun to read.
+	if _, err := hanging.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	if got := post(h, reviewOf(v1, "k8s-aws-v1.x")).Code; got != http.StatusOK {
+		t.Errorf("answered %d while another body never comes", got)
+	}
+	if err := hanging.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
 }
 
 func heap() int {

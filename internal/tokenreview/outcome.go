@@ -54,7 +54,9 @@ func outcomeOf(err error) outcome {
 		return early
 	case isBad:
 		return hopeless
-	case isRefused && (refused.Code == "SignatureDoesNotMatch" || refused.Code == "ExpiredToken"):
+	// Not SignatureDoesNotMatch: STS says that of a token that its clock finds
+	// too early, too, and what is hopeless is cached for two minutes.
+	case isRefused && refused.Code == "ExpiredToken":
 		return hopeless
 	case isRefused:
 		return stsRefusal

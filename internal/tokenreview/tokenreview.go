@@ -107,15 +107,7 @@ func New(c Config) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := h.config.Now()
 	rec := record{client: r.RemoteAddr}
-	select {
-	case h.flights <- struct{}{}:
-		h.serve(w, r, &rec)
-		<-h.flights
-	default:
-		w.Header().Set("Connection", "close")
-		rec.outcome, rec.reason = busy, "too many reviews at once"
-		write(w, apiVersionV1, rec)
-	}
+	h.serve(w, r, &rec)
 	h.config.Metrics.observe(rec.outcome, h.config.Now().Sub(began))
 	rec.log(h.config.Log)
 }
@@ -127,7 +119,15 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rec *record) {
 		http.Error(w, http.StatusText(err.status), err.status)
 		return
 	}
-	h.review(r.Context(), req.Spec.Token, rec)
+	// Only now: a request whose body never comes must take nobody's place.
+	select {
+	case h.flights <- struct{}{}:
+		h.review(r.Context(), req.Spec.Token, rec)
+		<-h.flights
+	default:
+		w.Header().Set("Connection", "close")
+		rec.outcome, rec.reason = busy, "too many reviews at once"
+	}
 	write(w, req.APIVersion, *rec)
 }
 

@@ -108,7 +108,7 @@ func TestAnswers(t *testing.T) {
 		{"a mapped identity", nil, nil, 200, true, "success"},
 		{"a malformed token never succeeds: the refusal may be cached", &ekstoken.BadToken{Reason: secret}, nil, 200, false, "invalid_token"},
 		{"a date ahead comes true", &ekstoken.BadToken{Reason: secret, Future: true}, nil, 403, false, "early_token"},
-		{"a wrong signature stays wrong", &ekstoken.Refused{Code: "SignatureDoesNotMatch", Status: 403}, nil, 200, false, "invalid_token"},
+		{"a signature may be early by STS's clock", &ekstoken.Refused{Code: "SignatureDoesNotMatch", Status: 403}, nil, 403, false, "sts_error"},
 		{"an expired session stays expired", &ekstoken.Refused{Code: "ExpiredToken", Status: 403}, nil, 200, false, "invalid_token"},
 		{"a key that STS does not know yet", &ekstoken.Refused{Code: "InvalidClientTokenId", Status: 403}, nil, 403, false, "sts_error"},
 		{"any other refusal of STS", &ekstoken.Refused{Code: "AccessDenied", Status: 403}, nil, 403, false, "sts_error"},
