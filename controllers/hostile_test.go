@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -154,4 +155,36 @@ func TestForgottenInTheFuture(t *testing.T) {
 	w.awsAuth(theirs)
 	w.settle()
 	w.expectMapUsers("written by somebody, and theirs", theirs)
+}
+
+// asking lets a test look at the moment when IAM is asked for one principal.
+type asking struct {
+	Lister
+	asked func()
+}
+
+func (a asking) Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error) {
+	a.asked()
+	return a.Lister.Exists(ctx, kind, principalARN)
+}
+
+// TestAdditionsDoNotWaitForRemovals: whoever is new is in before IAM is asked
+// about those who are gone, which may take long.
+func TestAdditionsDoNotWaitForRemovals(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	w.deleteUsers("tmp-foo-1")
+	w.later()
+	w.createUsers("tmp-foo-2")
+	asked := 0
+	w.refresher.Lister = asking{w.lister(), func() {
+		asked++
+		if !strings.Contains(w.mapUsers(), "tmp-foo-2") {
+			t.Errorf("IAM is asked while the new user is still out")
+		}
+	}}
+	w.later()
+	if asked != 1 {
+		t.Errorf("IAM was asked %d times, want once", asked)
+	}
+	w.expectMapUsers("one in, one out", person+entry("tmp-foo-2", "foo", "system:masters"))
 }
