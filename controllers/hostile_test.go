@@ -188,3 +188,35 @@ func TestAdditionsDoNotWaitForRemovals(t *testing.T) {
 	}
 	w.expectMapUsers("one in, one out", person+entry("tmp-foo-2", "foo", "system:masters"))
 }
+
+// TestStandstillReadsAgain: a process that stood still while it stored its
+// record, as when its machine was frozen, decides anew before it writes
+// aws-auth; another replica may have forgotten that record meanwhile.
+func TestStandstillReadsAgain(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	w.createUsers("tmp-foo-2")
+	var calls []string
+	w.config.ConfigMaps = interfered{w.core.ConfigMaps(w.namespace), func(verb, name string) error {
+		calls = append(calls, verb+" "+name)
+		if verb == "update" && name == "aws-auth-refresher-state" {
+			w.pass(time.Minute)
+		}
+		return nil
+	}}
+	w.restart()
+	w.refresh()
+	reads := 0
+	for _, call := range calls {
+		switch call {
+		case "get aws-auth":
+			reads++
+		case "apply aws-auth":
+			if reads != 2 {
+				t.Errorf("written after %d reads, want 2: %v", reads, calls)
+			}
+		}
+	}
+	if !strings.Contains(w.mapUsers(), "tmp-foo-2") {
+		t.Errorf("not in after all: %v", calls)
+	}
+}

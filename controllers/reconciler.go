@@ -222,7 +222,12 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	}
 	run.again = r.known.update(listing)
 	r.known.digest, r.known.at = run.rules.digest, run.now
-	r.known.next = run.now.Add(wait.Jitter(r.RefreshInterval*19/20, 0.1))
+	r.known.next = run.now.Add(r.interval())
+}
+
+// interval is the time to the next listing, jittered by a twentieth either way.
+func (r *AWSAuthReconciler) interval() time.Duration {
+	return wait.Jitter(r.RefreshInterval*19/20, 0.1)
 }
 
 // decideAndWrite reads aws-auth, decides, and writes: first the record, then
@@ -238,17 +243,15 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	run.out = Compute(r.situation(run))
 	putBack := drift(run.record, run.out.Added, run.now)
 	create := run.awsAuth == nil && len(run.out.Result.Changed) > 0
-	if create && !r.mayCreate(run) {
-		return r.storeRecord(ctx, run)
-	}
+	tooSoon := create && !r.mayCreate(run)
+	began := r.Clock.Now()
 	if err := r.storeRecord(ctx, run); err != nil {
 		return err
 	}
-	stored := r.Clock.Now()
-	if len(run.out.Result.Changed) == 0 {
+	if tooSoon || len(run.out.Result.Changed) == 0 {
 		return nil
 	}
-	if r.Clock.Since(stored) > writeWithin {
+	if r.Clock.Since(began) > writeWithin {
 		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
 	}
 	if create {
@@ -348,7 +351,7 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	now := r.Clock.Now()
 	due := r.known.next
 	if run.rules.set == nil || due.IsZero() {
-		due = now.Add(wait.Jitter(r.RefreshInterval*19/20, 0.1))
+		due = now.Add(r.interval())
 	}
 	for _, h := range run.out.Removal.Held {
 		if h.Until.Before(due) {
