@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -112,13 +110,8 @@ func ownAWSConfig(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
-	if c.Region != "" {
-		return c, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{}); err == nil {
-		c.Region = out.Region
+	if c.Region == "" {
+		c.Region = instanceRegion(ctx, c)
 	}
 	return c, nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -98,8 +97,5 @@ func authenticatorClusterOf(s authnconfig.Server, context string) (*rest.Config,
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to read aws-auth from: %w; run in a pod or give --kubeconfig", err)
 	}
-	c.UserAgent = "aws-auth-refresher/" + version
-	c.ContentType = runtime.ContentTypeProtobuf
-	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	return c, nil
+	return present(c), nil
 }

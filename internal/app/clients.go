@@ -25,11 +25,16 @@ func (t *Target) RESTConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no cluster to work with: %w; run in a pod or give --kubeconfig", err)
 	}
+	return present(c), nil
+}
+
+// present sets what all our requests to an API server have in common.
+func present(c *rest.Config) *rest.Config {
 	c.UserAgent = "aws-auth-refresher/" + version
 	// An aws-auth of 1 MiB costs a fraction of the memory in this encoding.
 	c.ContentType = runtime.ContentTypeProtobuf
 	c.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	return c, nil
+	return c
 }
 
 // AWSConfig is the SDK's default configuration, with more patience for
@@ -50,15 +55,20 @@ func AWSConfig(ctx context.Context) (aws.Config, error) {
 	if c.Region == "" {
 		c.Region = instanceRegion(ctx, c)
 	}
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
 	return c, nil
 }
 
+// instanceRegion asks the instance metadata, for a second; empty if it does not
+// tell.
 func instanceRegion(ctx context.Context, c aws.Config) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	out, err := imds.NewFromConfig(c).GetRegion(ctx, &imds.GetRegionInput{})
-	if err != nil || out.Region == "" {
-		return "us-east-1"
+	if err != nil {
+		return ""
 	}
 	return out.Region
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/serve"
 )
 
 // envText is the file to be sourced by people who bring their own tools. It is
@@ -46,25 +47,8 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// writePrivate writes a file that only its owner reads, whatever stood there:
-// whole, by a rename.
-func writePrivate(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
-}
+// writePrivate writes a file that only its owner reads, whatever stood there.
+func writePrivate(path string, content []byte) error { return serve.WriteFile(path, content, 0o600) }
 
 // openLog returns a logger that writes to a new file at path, and to also, too,
 // if that is not nil. The file is closed by the end of the program: libraries log
