@@ -41,7 +41,7 @@ const rule = "- arnRegex: ^arn:aws:iam::123456789012:user/tmp-foo-.*$\n  usernam
 // deploy/, with the rights of its ServiceAccount and no others, leader-elected,
 // against a real API server that crashes once.
 func TestController(t *testing.T) {
-	core := install(t)
+	core := install(t, bed)
 	emulator := fakeaws.New(fakeaws.Config{AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
 	aws := emulated(t, emulator)
 	rights, err := bed.User("system:serviceaccount:kube-system:aws-auth-refresher",
@@ -122,9 +122,9 @@ func TestController(t *testing.T) {
 }
 
 // install applies deploy/common.yaml, the shipped rights.
-func install(t *testing.T) corev1client.CoreV1Interface {
+func install(t *testing.T, plane *controlplane.ControlPlane) corev1client.CoreV1Interface {
 	t.Helper()
-	c, err := client.New(bed.RESTConfig(), client.Options{})
+	c, err := client.New(plane.RESTConfig(), client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func install(t *testing.T) corev1client.CoreV1Interface {
 			t.Fatal(err)
 		}
 	}
-	core, err := corev1client.NewForConfig(bed.RESTConfig())
+	core, err := corev1client.NewForConfig(plane.RESTConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
