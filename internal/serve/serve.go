@@ -25,8 +25,9 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
-	// MaxConnections is how many connections are open at once; more of them
-	// wait to be accepted. Default 1,000.
+	// MaxConnections is how many connections are open at once. For one more the
+	// connection is closed that has been idle for longest; while none is idle,
+	// it waits. Default 1,000.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended.
 	// Default 10 seconds.
@@ -37,7 +38,7 @@ const (
 	headerTime    = 5 * time.Second
 	readTime      = 10 * time.Second
 	writeTime     = 30 * time.Second
-	idleTime      = 90 * time.Second
+	idleTime      = 30 * time.Second
 	maxHeader     = 16 << 10
 	maxStreams    = 250 // requests at once on a connection of HTTP/2
 	defaultConns  = 1000
@@ -54,6 +55,7 @@ func Run(ctx context.Context, c Config) error {
 	if c.Drain == 0 {
 		c.Drain = defaultDrain
 	}
+	listener := limit(c.Listener, c.MaxConnections)
 	server := &http.Server{
 		Handler:           c.Handler,
 		ReadHeaderTimeout: headerTime,
@@ -62,11 +64,12 @@ func Run(ctx context.Context, c Config) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ConnState:         listener.track,
 		ErrorLog:          errorLog(c.Log),
 		TLSConfig:         &tls.Config{MinVersion: tlsMinVersion, GetCertificate: c.Certificate, NextProtos: []string{"h2", "http/1.1"}},
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.ServeTLS(limit(c.Listener, c.MaxConnections), "", "") }()
+	go func() { ended <- server.ServeTLS(listener, "", "") }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serving on %s: %w", c.Listener.Addr(), err)
