@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -25,14 +26,16 @@ func authenticatorInit() *cobra.Command {
 		Short: "Write the server's certificate, key and webhook kubeconfig beforehand",
 		Long: `Write the server's certificate, key and webhook kubeconfig beforehand, so that the
 API server can be started before the authenticator. A certificate that is there
-is kept. Start the server with --kubeconfig-pregenerated then.`,
+is kept, unless it was made here and has expired or is not for the hostname and
+the address; the key stays. Start the server with --kubeconfig-pregenerated then.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := flags.resolve(cmd.Flags())
 			if err != nil {
 				return err
 			}
-			certificates := authenticatorCertificates(file.Server, logr.Discard())
+			log := funcr.New(func(_, line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }, funcr.Options{})
+			certificates := authenticatorCertificates(file.Server, log)
 			if err := writeAuthenticatorFiles(certificates, file.Server, true); err != nil {
 				return err
 			}
@@ -50,8 +53,8 @@ func authenticatorCertificates(s authnconfig.Server, log logr.Logger) *serve.Cer
 	return &serve.Certificates{Dir: s.StateDir, Names: []string{s.Hostname, s.Address}, Log: log}
 }
 
-// writeAuthenticatorFiles makes the certificate if there is none and, if asked
-// for, writes the webhook kubeconfig.
+// writeAuthenticatorFiles makes the certificate if there is none that fits and,
+// if asked for, writes the webhook kubeconfig.
 func writeAuthenticatorFiles(certificates *serve.Certificates, s authnconfig.Server, kubeconfig bool) error {
 	if _, err := certificates.Ensure(); err != nil {
 		return err

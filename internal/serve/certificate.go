@@ -1,21 +1,13 @@
 package serve
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +20,8 @@ const (
 
 	// lifetime is that of a certificate made here.
 	lifetime = 10 * 365 * 24 * time.Hour
+	// clockSkew is by how much clocks may differ.
+	clockSkew = time.Hour
 	// lookEvery is how often the files are looked at, at most.
 	lookEvery = time.Second
 )
@@ -40,6 +34,7 @@ type Certificates struct {
 	Names []string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+	// Log takes what is wrong with the files. Default: none.
 	Log logr.Logger
 
 	mu      sync.Mutex
@@ -66,20 +61,44 @@ func (c *Certificates) now() time.Time {
 	return c.Now()
 }
 
-// Ensure makes a certificate that signs itself if neither file is there, and
-// reads what is there. made tells which of the two it was.
+// Ensure reads the certificate and the key, and makes what is missing: both, or
+// the certificate of a key that stands alone, as an end between the two writes
+// leaves it. A certificate that has expired or is not for Names is made again
+// with the same key if it was made here; one of anybody else is left as it is,
+// and the log says what is wrong with it. made tells whether a certificate was
+// made.
 func (c *Certificates) Ensure() (made bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, certErr := os.Stat(c.CertPath())
-	_, keyErr := os.Stat(c.KeyPath())
-	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+	defer c.checkKeyMode()
+	_, err = os.Stat(c.CertPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := c.make(); err != nil {
 			return false, fmt.Errorf("making a certificate: %w", err)
 		}
-		made = true
+		return true, c.load()
+	case err != nil:
+		return false, fmt.Errorf("reading the certificate: %w", err)
 	}
-	return made, c.load()
+	if err := c.load(); err != nil {
+		return false, err
+	}
+	faults := c.faults(c.current.Leaf)
+	if len(faults) == 0 {
+		return false, nil
+	}
+	if !madeHere(c.current.Leaf) {
+		c.Log.Error(errUnfit, "the API server will refuse the certificate; replace it, it is not one that this program made",
+			"file", c.CertPath(), "faults", faults)
+		return false, nil
+	}
+	if err := c.make(); err != nil {
+		return false, fmt.Errorf("making a certificate: %w", err)
+	}
+	c.Log.Info("the certificate was made again, with the same key; start the API server again once the webhook kubeconfig is written",
+		"file", c.CertPath(), "faults", faults)
+	return true, c.load()
 }
 
 // PEM is the certificate as in its file, without the rest of a chain.
@@ -130,52 +149,6 @@ func (c *Certificates) load() error {
 	}
 	c.current, c.stamp = &pair, stamp
 	return nil
-}
-
-// make writes a new key and certificate, the key first, so that there is never
-// a certificate without key.
-func (c *Certificates) make() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 128))
-	if err != nil {
-		return err
-	}
-	now := c.now()
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "aws-iam-authenticator"},
-		NotBefore:    now.Add(-time.Hour), // clocks differ
-		NotAfter:     now.Add(lifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		// The API server takes it for its own authority.
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-	}
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(c.Names))) {
-		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else if name != "" {
-			template.DNSNames = append(template.DNSNames, name)
-		}
-	}
-	certDER, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return err
-	}
-	if err := WriteFile(c.KeyPath(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
-		return err
-	}
-	return WriteFile(c.CertPath(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}), 0o644)
 }
 
 // WriteFile writes a file whole or not at all: whoever reads it meanwhile sees

@@ -1,0 +1,147 @@
+package serve
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+)
+
+// maker is in the subject of certificates made here, beside the common name
+// that those of aws-iam-authenticator have, too.
+const maker = "aws-auth-refresher"
+
+// errUnfit says that a certificate does not do.
+var errUnfit = errors.New("the certificate does not fit")
+
+// madeHere tells whether this program made a certificate: its name stands in
+// it, and its own key signed it.
+func madeHere(cert *x509.Certificate) bool {
+	return slices.Contains(cert.Subject.Organization, maker) &&
+		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+}
+
+// faults are why a client that asks for one of the names would refuse the
+// certificate. Nobody asks for the address that stands for all.
+func (c *Certificates) faults(cert *x509.Certificate) []string {
+	var faults []string
+	now := c.now()
+	if now.After(cert.NotAfter) {
+		faults = append(faults, fmt.Sprintf("it expired at %s", cert.NotAfter.UTC().Format("2006-01-02 15:04:05Z")))
+	}
+	if now.Before(cert.NotBefore) {
+		faults = append(faults, fmt.Sprintf("it is not valid before %s", cert.NotBefore.UTC().Format("2006-01-02 15:04:05Z")))
+	}
+	for _, name := range c.names() {
+		if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() {
+			continue
+		}
+		if cert.VerifyHostname(name) != nil {
+			faults = append(faults, "it is not for "+name)
+		}
+	}
+	return faults
+}
+
+func (c *Certificates) names() []string {
+	names := slices.Compact(slices.Sorted(slices.Values(c.Names)))
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+}
+
+// checkKeyMode warns of a key that others than its owner can reach. Windows
+// keeps that elsewhere.
+func (c *Certificates) checkKeyMode() {
+	info, err := os.Stat(c.KeyPath())
+	if err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		c.Log.Info("warning: others than its owner can read or write the key; chmod 0600 keeps them from answering in this server's place",
+			"file", c.KeyPath(), "mode", info.Mode().Perm().String())
+	}
+}
+
+// make writes a new certificate, and its key first where there is none, so that
+// there is never a certificate without key.
+func (c *Certificates) make() error {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	key, err := c.key()
+	if err != nil {
+		return err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 128))
+	if err != nil {
+		return err
+	}
+	now := c.now()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "aws-iam-authenticator", Organization: []string{maker}},
+		NotBefore:    now.Add(-clockSkew),
+		NotAfter:     now.Add(lifetime),
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		// The API server takes it for its own authority.
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+	}
+	for _, name := range c.names() {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	certDER, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	return WriteFile(c.CertPath(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certDER}), 0o644)
+}
+
+// key reads the key, or makes and writes one if there is none.
+func (c *Certificates) key() (crypto.Signer, error) {
+	text, err := os.ReadFile(c.KeyPath())
+	if err == nil {
+		return parseKey(text)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return key, WriteFile(c.KeyPath(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600)
+}
+
+// parseKey reads a private key in any form that tls.LoadX509KeyPair takes.
+func parseKey(text []byte) (crypto.Signer, error) {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
+			if signer, ok := key.(crypto.Signer); ok {
+				return signer, nil
+			}
+		}
+		if key, err := x509.ParseECPrivateKey(block.Bytes); err == nil {
+			return key, nil
+		}
+		if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+			return key, nil
+		}
+	}
+	return nil, errors.New("there is no private key in " + keyFile)
+}
