@@ -24,9 +24,12 @@ type found struct {
 }
 
 // permissionSet finds the roles that IAM Identity Center makes for a
-// permission set: its name, an underscore and 16 hexadecimal digits.
+// permission set: its name, an underscore and 16 hexadecimal digits. Unlike
+// ARNs that people write, which aws-iam-authenticator compares without case, the
+// name is compared exactly: Dev and dev are two permission sets.
+// (aws-iam-authenticator takes the one for the other.)
 type permissionSet struct {
-	prefix string // folded, up to the digits
+	prefix string // of the role's ARN, up to the digits
 	entry  Entry
 }
 
@@ -81,13 +84,12 @@ func (t *table) Account(id string) bool { return t.accounts[id] }
 
 func ssoPrefix(s authnconfig.SSO) string {
 	role := arn.ARN{Partition: s.Partition, AccountID: s.AccountID, Type: arn.TypeRole, Path: "/", Name: "AWSReservedSSO_" + s.PermissionSetName + "_"}
-	return arn.Fold(role.String())
+	return role.String()
 }
 
 func findSSO(sets []permissionSet, canonicalARN string) (Entry, bool) {
-	folded := arn.Fold(canonicalARN)
 	for _, set := range slices.Backward(sets) {
-		digits, ok := strings.CutPrefix(folded, set.prefix)
+		digits, ok := strings.CutPrefix(canonicalARN, set.prefix)
 		if ok && len(digits) == 16 && strings.Trim(digits, "0123456789abcdef") == "" {
 			return set.entry, true
 		}
