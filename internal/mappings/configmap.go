@@ -2,15 +2,13 @@ package mappings
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
@@ -34,9 +32,12 @@ type ConfigMapConfig struct {
 // ConfigMap is the backend EKSConfigMap: the ConfigMap kube-system/aws-auth.
 type ConfigMap struct {
 	config  ConfigMapConfig
+	content atomic.Pointer[document]
+
+	mu      sync.Mutex // the watch and the end of the first listing may come at once
 	reader  awsauth.Reader
 	good    map[string]string // the data as it was last readable
-	content atomic.Pointer[document]
+	dropped map[string]string // the values whose unreadable items were reported
 }
 
 // NewConfigMap returns the backend.
@@ -83,16 +84,33 @@ func (b *ConfigMap) Run(ctx context.Context) error {
 		return err
 	}
 	go func() {
-		if cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) && b.content.Load() == nil {
-			b.Set(nil)
+		if cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+			b.listed()
 		}
 	}()
 	informer.RunWithContext(ctx)
 	return nil
 }
 
-// Set takes the data of the ConfigMap, nil if there is none.
+// Set takes the data of the ConfigMap, nil if there is none. It is safe for
+// concurrent use; the last call counts.
 func (b *ConfigMap) Set(data map[string]string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.set(data)
+}
+
+// listed says that the first listing is over: a ConfigMap that was not in it is
+// not there. One that has come meanwhile stays.
+func (b *ConfigMap) listed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.content.Load() == nil {
+		b.set(nil)
+	}
+}
+
+func (b *ConfigMap) set(data map[string]string) {
 	effective := maps.Clone(data)
 	for key, value := range data {
 		err := unparsable(key, value)
@@ -109,7 +127,10 @@ func (b *ConfigMap) Set(data map[string]string) {
 	}
 	b.good = effective
 	doc := b.reader.Read(effective, 0)
-	d := &document{doc: doc, sso: ssoEntries(effective[rules.Role.DataKey()]), accounts: map[string]bool{}}
+	roles := readItems(effective[rules.Role.DataKey()])
+	b.report(rules.Role, effective, roles)
+	b.report(rules.User, effective, readItems(effective[rules.User.DataKey()]))
+	d := &document{doc: doc, sso: roles.sets(), accounts: map[string]bool{}}
 	for _, id := range doc.MapAccounts() {
 		d.accounts[id] = true
 	}
@@ -147,38 +168,3 @@ func (d *document) Find(id ekstoken.Identity) (Entry, bool) {
 
 // Account tells whether a whole account is let in.
 func (d *document) Account(id string) bool { return d.accounts[id] }
-
-// ssoEntries reads the items of mapRoles that name a permission set instead of
-// a role, in the way in which all items are read: what has the wrong type is
-// left out.
-func ssoEntries(value string) []permissionSet {
-	var items []struct {
-		RoleARN string `json:"rolearn"`
-		SSO     *struct {
-			PermissionSetName string `json:"permissionSetName"`
-			AccountID         string `json:"accountID"`
-			Partition         string `json:"partition"`
-		} `json:"sso"`
-		Username string   `json:"username"`
-		Groups   []string `json:"groups"`
-	}
-	text, err := yaml.ToJSON([]byte(value))
-	if err != nil {
-		return nil
-	}
-	var mistyped *json.UnmarshalTypeError
-	if err := json.Unmarshal(text, &items); err != nil && !errors.As(err, &mistyped) {
-		return nil
-	}
-	var sets []permissionSet
-	for _, item := range items {
-		if item.SSO == nil || item.RoleARN != "" {
-			continue
-		}
-		s := authnconfig.SSO{PermissionSetName: item.SSO.PermissionSetName, AccountID: item.SSO.AccountID, Partition: item.SSO.Partition}
-		if s.Check() == nil {
-			sets = append(sets, permissionSet{ssoPrefix(s), Entry{Username: item.Username, Groups: item.Groups}})
-		}
-	}
-	return sets
-}
