@@ -38,3 +38,31 @@ func BenchmarkRefuse(b *testing.B) {
 		}
 	}
 }
+
+// TestAllocations holds what a verification costs beside the network. The
+// bounds leave a little room for another version of Go.
+func TestAllocations(t *testing.T) {
+	token := golden(t)
+	v := verifierOf(t, sts(func(*http.Request) (*http.Response, error) { return answer(200, alice), nil }))
+	for _, row := range []struct {
+		what  string
+		most  float64
+		check func()
+	}{
+		{"verify", 46, func() {
+			if _, err := v.Verify(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"refuse", 5, func() {
+			if _, err := v.Verify(t.Context(), token[:len(token)-4]); err == nil {
+				t.Fatal("a bad token was taken")
+			}
+		}},
+		{"fingerprint", 6, func() { Fingerprint(token) }},
+	} {
+		if got := testing.AllocsPerRun(200, row.check); got > row.most {
+			t.Errorf("%s: %.0f allocations, want at most %.0f", row.what, got, row.most)
+		}
+	}
+}

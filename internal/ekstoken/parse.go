@@ -104,7 +104,13 @@ func split(text string) (host, query string, _ *BadToken) {
 	return host, query, nil
 }
 
-// readQuery takes the known parameters, in their one spelling, each once.
+// readQuery takes the known parameters, in their one spelling, each once, in any
+// order: aws-iam-authenticator and the AWS SDKs for Go sort them and put the
+// signature last, the AWS CLI and botocore put the security token behind the
+// signed headers, and the SDK for JavaScript sorts the signature in with the
+// others. The signature is over the sorted query, so all orders are one request.
+// Whatever is kept for a token is therefore kept for the request in it; see
+// Fingerprint.
 func readQuery(query string) (*parameters, *BadToken) {
 	var p parameters
 	for more := true; more; {

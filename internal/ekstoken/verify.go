@@ -83,9 +83,9 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 // ErrThrottled or ErrBusy (nobody; the token may be good). A caller that leaves
 // gets ErrUnavailable and its context's error. None of them quotes the token.
 //
-// Calls with the same token at the same time share one call to STS, which takes
-// at most 10 seconds. It ends with the context of the last one that waits; the
-// one that came first returns only when it has ended.
+// Calls at the same time with tokens of the same Fingerprint share one call to
+// STS, which takes at most 10 seconds. It ends with the context of the last one
+// that waits; the one that came first returns only when it has ended.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	r, b := parse(token, v.hosts, v.now())
 	if b != nil {

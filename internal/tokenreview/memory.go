@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"sync"
 	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
 )
 
-// tokenKey stands for a token without revealing it.
+// tokenKey stands for a token without revealing it. Tokens whose parameters come
+// in another order are one request to STS and have the same key.
 type tokenKey [sha256.Size]byte
 
-func keyOf(token string) tokenKey { return sha256.Sum256([]byte(token)) }
+func keyOf(token string) tokenKey { return ekstoken.Fingerprint(token) }
 
 // memory keeps values for a fixed time, and no more than a fixed number of
 // them: the oldest give way.

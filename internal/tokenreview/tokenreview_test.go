@@ -2,6 +2,7 @@ package tokenreview_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -232,5 +233,29 @@ func TestUnknownKeyIsRememberedForTwoSeconds(t *testing.T) {
 	}
 	if post(h, reviewOf(v1, "another token")); w.asked != 3 {
 		t.Error("another token was refused for the first one's key")
+	}
+}
+
+// TestOneRequestIsRememberedOnce: the parameters of a token may come in any
+// order without STS being asked again.
+func TestOneRequestIsRememberedOnce(t *testing.T) {
+	w := &world{refusal: &ekstoken.Refused{Code: "InvalidClientTokenId", Status: 403}}
+	h := w.handler(tokenreview.Config{})
+	token, err := ekstoken.Mint(ekstoken.MintConfig{ClusterID: "c", Region: "us-east-1", Credentials: ekstoken.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token.Value, ekstoken.Prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, query, _ := strings.Cut(string(text), "?")
+	pairs := strings.Split(query, "&")
+	for range pairs {
+		pairs = append(pairs[1:], pairs[0])
+		spelling := ekstoken.Prefix + base64.RawURLEncoding.EncodeToString([]byte(base+"?"+strings.Join(pairs, "&")))
+		if answer := post(h, reviewOf(v1, spelling)); answer.Code != 403 || w.asked != 1 {
+			t.Errorf("got %d after %d calls, want 403 after one", answer.Code, w.asked)
+		}
 	}
 }
