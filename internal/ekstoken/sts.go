@@ -82,24 +82,35 @@ func readBody(r *http.Response) ([]byte, error) {
 // own format counts as a no: a proxy's error page says nothing about the token.
 // Codes: https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html
 func readRefusal(status int, body []byte) error {
-	if status == http.StatusTooManyRequests {
-		return fmt.Errorf("%w: status %d", ErrThrottled, status)
+	code := errorCode(body)
+	switch {
+	case Throttles(status, body):
+		return fmt.Errorf("%w: %s (%d)", ErrThrottled, code, status)
+	case code != "" && status >= 400 && status < 500:
+		return &Refused{Code: code, Status: status}
 	}
+	return unavailable(fmt.Errorf("%w %d", errStatus, status))
+}
+
+// Throttles tells whether an answer of STS that is not 200 says that it gets too
+// many requests: by its status, or by its code, which comes with other statuses,
+// mostly 400.
+func Throttles(status int, body []byte) bool {
+	return status == http.StatusTooManyRequests || isThrottling(errorCode(body))
+}
+
+// errorCode is the code in an answer that is not 200; empty if it has none.
+func errorCode(body []byte) string {
 	var answer struct {
 		Error struct {
 			Code string `json:"Code"`
 		} `json:"Error"`
 	}
 	_ = json.Unmarshal(body, &answer) // without a code nothing is known
-	code := answer.Error.Code
-	switch {
-	case !isCode(code):
-	case isThrottling(code):
-		return fmt.Errorf("%w: %s (%d)", ErrThrottled, code, status)
-	case status >= 400 && status < 500:
-		return &Refused{Code: code, Status: status}
+	if !isCode(answer.Error.Code) {
+		return ""
 	}
-	return unavailable(fmt.Errorf("%w %d", errStatus, status))
+	return answer.Error.Code
 }
 
 func isThrottling(code string) bool {

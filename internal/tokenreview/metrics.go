@@ -1,13 +1,21 @@
 package tokenreview
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
 )
+
+// maxError is how much of an error of STS is looked at; they have some hundred
+// bytes.
+const maxError = 4 << 10
 
 // Metrics are those of aws-iam-authenticator, under its names.
 type Metrics struct {
@@ -59,11 +67,32 @@ func (c *stsCounter) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.metrics.responses.WithLabelValues(strconv.Itoa(response.StatusCode), region).Inc()
-	if response.StatusCode == http.StatusTooManyRequests {
+	if response.StatusCode != http.StatusOK && ekstoken.Throttles(response.StatusCode, peek(response)) {
 		c.metrics.throttling.WithLabelValues(region).Inc()
 	}
 	return response, nil
 }
+
+// peek reads the beginning of a body, which holds the whole of an error of STS,
+// and leaves the body as it was for the next reader.
+func peek(response *http.Response) []byte {
+	begin, err := io.ReadAll(io.LimitReader(response.Body, maxError))
+	rest := io.Reader(response.Body)
+	if err != nil {
+		rest = failing{err}
+	}
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(begin), rest), response.Body}
+	return begin
+}
+
+// failing is a body that broke off.
+type failing struct{ err error }
+
+// Read gives the error.
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // regionOf takes the region out of sts.REGION.amazonaws.com, sts-fips.REGION...
 // and gives global for sts.amazonaws.com.
