@@ -1,8 +1,12 @@
 package tokenreview
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/go-logr/logr"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -18,43 +22,80 @@ type record struct {
 	reason  string
 	// identity is nil if there is none or if it may not be told.
 	identity *ekstoken.Identity
+	// scrubbed is the identity that may not be told.
+	scrubbed *ekstoken.Identity
 	user     authenticationv1.UserInfo
 }
 
 func (r *record) identify(id ekstoken.Identity, scrub bool) {
-	if !scrub {
+	if scrub {
+		r.scrubbed = &id
+	} else {
 		r.identity = &id
 	}
 }
 
-// admit fills in the user as aws-iam-authenticator does.
+// tells reports whether a text gives the identity away that may not be told, as
+// the username does where a whole account is let in: it is the ARN then.
+// Sessions' names are what people chose to be called.
+func (r *record) tells(text string) bool {
+	if r.scrubbed == nil {
+		return false
+	}
+	// The account stands in every ARN.
+	for _, part := range []string{r.scrubbed.AccountID, r.scrubbed.UserID, r.scrubbed.AccessKeyID} {
+		if part != "" && strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// loggable is the text as it may be logged.
+func (r *record) loggable(text string) string {
+	if r.tells(text) {
+		return "(scrubbed)"
+	}
+	return text
+}
+
+// admit fills in the user as aws-iam-authenticator does; but in the place of a
+// username that may not be told the unique id holds a digest.
 func (r *record) admit(username string, groups []string) {
-	r.user = authenticationv1.UserInfo{Username: username, Groups: groups, UID: "aws-iam-authenticator:administrative:" + username}
+	id := username
+	if r.tells(username) {
+		digest := sha256.Sum256([]byte(username))
+		id = hex.EncodeToString(digest[:16])
+	}
+	r.user = authenticationv1.UserInfo{Username: username, Groups: groups, UID: "aws-iam-authenticator:administrative:" + id}
 	if r.identity == nil {
 		return
 	}
-	id := r.identity
-	r.user.UID = "aws-iam-authenticator:" + id.AccountID + ":" + id.UserID
+	r.user.UID = "aws-iam-authenticator:" + r.identity.AccountID + ":" + r.identity.UserID
 	r.user.Extra = map[string]authenticationv1.ExtraValue{
-		"arn":          {id.ARN},
-		"canonicalArn": {id.CanonicalARN},
-		"sessionName":  {id.SessionName},
-		"accessKeyId":  {id.AccessKeyID},
-		"principalId":  {id.UserID},
-		"sigs.k8s.io/aws-iam-authenticator/principalId": {id.UserID},
+		"arn":          {r.identity.ARN},
+		"canonicalArn": {r.identity.CanonicalARN},
+		"sessionName":  {r.identity.SessionName},
+		"accessKeyId":  {r.identity.AccessKeyID},
+		"principalId":  {r.identity.UserID},
+		"sigs.k8s.io/aws-iam-authenticator/principalId": {r.identity.UserID},
 	}
 }
 
 func (r *record) log(log logr.Logger) {
 	fields := []any{"client", r.client, "result", string(r.outcome)}
 	if r.reason != "" {
-		fields = append(fields, "reason", r.reason)
+		fields = append(fields, "reason", r.loggable(r.reason))
 	}
 	if r.identity != nil {
 		fields = append(fields, "arn", r.identity.ARN, "userID", r.identity.UserID, "accessKeyID", r.identity.AccessKeyID)
 	}
 	if r.outcome == success {
-		log.Info("access granted", append(fields, "username", r.user.Username, "groups", r.user.Groups)...)
+		groups := slices.Clone(r.user.Groups)
+		for i := range groups {
+			groups[i] = r.loggable(groups[i])
+		}
+		log.Info("access granted", append(fields, "username", r.loggable(r.user.Username), "groups", groups)...)
 		return
 	}
 	log.Info("access denied", fields...)

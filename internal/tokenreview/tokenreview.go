@@ -41,7 +41,8 @@ type Config struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// ScrubbedAccounts are accounts whose identities stay out of the log and
-	// out of the answer beside username and groups.
+	// out of the answer beside username and groups. Usernames, groups and
+	// reasons that hold the account or the identity's ids stay out of the log.
 	ScrubbedAccounts []string
 	// MaxInFlight is how many reviews are worked on at once; what comes beyond
 	// is answered with 503. Default 512.
