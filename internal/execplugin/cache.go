@@ -19,11 +19,22 @@ const (
 	leastLeft = time.Minute
 	// longestLife is how long any token is good for.
 	longestLife = 15 * time.Minute
+	// keyLength is that of a key, a SHA-256 digest in hexadecimal.
+	keyLength = 64
 )
 
 // cache is the place of one token in the cache, a file that only its owner can
 // read. A file holds a secret for at most a quarter of an hour.
-type cache struct{ dir, file string }
+type cache struct{ dir, key string }
+
+// suffix ends the names of tokens, temporary those of tokens that are being
+// written; before it stands the key, and in a temporary one a number.
+const (
+	suffix    = ".json"
+	temporary = ".new"
+)
+
+func (c cache) file() string { return filepath.Join(c.dir, c.key+suffix) }
 
 // entry is what the file holds, as JSON.
 type entry struct {
@@ -44,18 +55,17 @@ func openCache(o Options) (cache, error) {
 	if err != nil {
 		return cache{}, err
 	}
-	dir = filepath.Join(dir, "eks-auth", "tokens")
-	return cache{dir: dir, file: filepath.Join(dir, key+".json")}, nil
+	return cache{dir: filepath.Join(dir, "eks-auth", "tokens"), key: key}, nil
 }
 
 // get returns the token if it is there, nobody else could have read it, and it
 // is good for a while.
 func (c cache) get(now time.Time) (ekstoken.Token, bool) {
-	info, err := os.Lstat(c.file)
+	info, err := os.Lstat(c.file())
 	if err != nil || !info.Mode().IsRegular() || shared(info) {
 		return ekstoken.Token{}, false
 	}
-	content, err := os.ReadFile(c.file)
+	content, err := os.ReadFile(c.file())
 	if err != nil {
 		return ekstoken.Token{}, false
 	}
@@ -86,21 +96,21 @@ func (c cache) put(t ekstoken.Token, now time.Time) error {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeFile(c.file, content); err != nil {
+	if err := c.write(content); err != nil {
 		return err
 	}
 	return c.sweep(now)
 }
 
-// writeFile puts a whole file in place at once, readable by its owner alone.
-func writeFile(name string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(name), "*.new") // mode 0600
+// write puts a whole file in place at once, readable by its owner alone.
+func (c cache) write(content []byte) error {
+	file, err := os.CreateTemp(c.dir, c.key+".*"+temporary) // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(content)
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), name)
+		err = os.Rename(file.Name(), c.file())
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
@@ -108,13 +118,16 @@ func writeFile(name string, content []byte) error {
 	return nil
 }
 
-// sweep removes every file that is older than any token lives.
+// sweep removes every file of ours that is older than any token lives.
 func (c cache) sweep(now time.Time) error {
 	files, err := os.ReadDir(c.dir)
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
+		if !file.Type().IsRegular() || !isOurs(file.Name()) {
+			continue
+		}
 		info, err := file.Info()
 		if err != nil || now.Sub(info.ModTime()) < longestLife { // gone already, or young
 			continue
@@ -124,4 +137,13 @@ func (c cache) sweep(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// isOurs tells whether a file of this name is one that write makes.
+func isOurs(name string) bool {
+	if len(name) < keyLength {
+		return false
+	}
+	key, rest := name[:keyLength], name[keyLength:]
+	return strings.Trim(key, "0123456789abcdef") == "" && (rest == suffix || strings.HasPrefix(rest, ".") && strings.HasSuffix(rest, temporary))
 }

@@ -1,8 +1,10 @@
 package execplugin
 
 import (
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -192,7 +194,25 @@ func TestCacheSweep(t *testing.T) {
 	if err := os.Chtimes(old, time.Time{}, m.now.Add(-16*time.Minute)); err != nil {
 		t.Fatal(err)
 	}
+	dir := filepath.Dir(old)
+	key := strings.TrimSuffix(filepath.Base(old), ".json")
+	foreign := []string{"notes.json", key + "0.json", strings.ToUpper("f"+key[1:]) + ".json", "x.new"}
+	ours := []string{key + ".123.new"}
+	for _, name := range append(ours, foreign...) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, m.now.Add(-16*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	m.run(Options{ClusterID: "d", Cache: true}, "")
+	for _, name := range foreign {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Errorf("a file of somebody else was removed: %v", err)
+		}
+	}
 	files := m.cached()
 	if len(files) != 3 {
 		t.Errorf("files: %v", files)
@@ -200,6 +220,60 @@ func TestCacheSweep(t *testing.T) {
 	for _, file := range files {
 		if file == old {
 			t.Error("the old one is still there")
+		}
+	}
+}
+
+// TestCacheInAnyHome: characters that mean something in patterns are nothing
+// special in a path.
+func TestCacheInAnyHome(t *testing.T) {
+	for _, name := range []string{"plain", "[a-z]", "[", "a*b", "back\\slash"} {
+		m := newMachine(t)
+		m.home = filepath.Join(m.home, name)
+		t.Setenv("HOME", m.home)
+		m.write(".aws/sso/cache/1.json", "{}")
+		before, err := cacheKey(Options{ClusterID: "prod"})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		m.write(".aws/sso/cache/1.json", "{ }")
+		if after, err := cacheKey(Options{ClusterID: "prod"}); err != nil || after == before {
+			t.Errorf("%s: another session changes nothing (%v)", name, err)
+		}
+	}
+}
+
+// TestCacheKeyOnWindows: AWS_Profile and AWS_PROFILE are one variable there.
+func TestCacheKeyOnWindows(t *testing.T) {
+	environment := []string{"aws_b=2", "PATH=x", "AWS_A=1", "Aws_c=3", "=C:=x"}
+	if got := awsVariables(environment, true); !slices.Equal(got, []variable{{"AWS_A", "1"}, {"AWS_B", "2"}, {"AWS_C", "3"}}) {
+		t.Errorf("folded: %v", got)
+	}
+	if got := awsVariables(environment, false); !slices.Equal(got, []variable{{"AWS_A", "1"}}) {
+		t.Errorf("exact: %v", got)
+	}
+}
+
+// TestCacheOfWhatWasRead: a token is not kept if what it may have been made from
+// changed while it was made.
+func TestCacheOfWhatWasRead(t *testing.T) {
+	for _, changes := range []bool{false, true} {
+		m := newMachine(t)
+		t.Setenv("AWS_REGION", "eu-west-1")
+		c := Config{Options: Options{ClusterID: "prod", TokenOnly: true, Cache: true}, In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
+		asked := 0
+		c.Now = func() time.Time {
+			if asked++; asked == 2 && changes { // minting asks after the first look into the cache
+				m.write(".aws/config", "[default]")
+			}
+			return start
+		}
+		if err := Token(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if kept := len(m.cached()) == 1; kept == changes {
+			t.Errorf("changed meanwhile: %t, kept: %t", changes, kept)
 		}
 	}
 }

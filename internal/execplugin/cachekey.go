@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -24,20 +25,15 @@ func cacheKey(o Options) (string, error) {
 		d.add("forward-session-name")
 	}
 	files := sharedFiles()
-	environment := slices.Sorted(slices.Values(os.Environ()))
-	for _, variable := range environment {
-		name, value, _ := strings.Cut(variable, "=")
-		if !strings.HasPrefix(name, "AWS_") {
-			continue
-		}
-		d.add(name, value)
+	for _, v := range awsVariables(os.Environ(), runtime.GOOS == "windows") {
+		d.add(v.name, v.value)
 		// Web identities, tokens for the containers' endpoint.
-		if strings.HasSuffix(name, "_FILE") {
-			files = append(files, value)
+		if strings.HasSuffix(v.name, "_FILE") {
+			files = append(files, v.value)
 		}
 	}
-	for _, pattern := range sessionCaches() {
-		found, err := filepath.Glob(pattern)
+	for _, dir := range sessionCaches() {
+		found, err := sessionsIn(dir)
 		if err != nil {
 			return "", err
 		}
@@ -51,6 +47,25 @@ func cacheKey(o Options) (string, error) {
 	return hex.EncodeToString(d.Sum(nil)), nil
 }
 
+type variable struct{ name, value string }
+
+// awsVariables are the AWS_ variables of an environment (NAME=value) by name. On
+// Windows fold is true: case does not tell two variables apart there.
+func awsVariables(environment []string, fold bool) []variable {
+	var found []variable
+	for _, text := range environment {
+		name, value, _ := strings.Cut(text, "=")
+		if fold {
+			name = strings.ToUpper(name)
+		}
+		if strings.HasPrefix(name, "AWS_") {
+			found = append(found, variable{name, value})
+		}
+	}
+	slices.SortFunc(found, func(a, b variable) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value)) })
+	return found
+}
+
 // sharedFiles are the two files that hold profiles.
 func sharedFiles() []string {
 	return []string{
@@ -59,10 +74,31 @@ func sharedFiles() []string {
 	}
 }
 
-// sessionCaches are where `aws sso login` and `aws login` leave sessions.
+// sessionCaches are the folders where `aws sso login` and `aws login` leave
+// sessions.
 func sessionCaches() []string {
-	logins := cmp.Or(os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"), inHome(".aws", "login", "cache"))
-	return []string{inHome(".aws", "sso", "cache", "*.json"), filepath.Join(logins, "*.json")}
+	return []string{
+		inHome(".aws", "sso", "cache"),
+		cmp.Or(os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"), inHome(".aws", "login", "cache")),
+	}
+}
+
+// sessionsIn are the sessions in a folder, if there is one.
+func sessionsIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if filepath.Ext(entry.Name()) == ".json" {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, nil
 }
 
 func inHome(parts ...string) string {

@@ -74,6 +74,12 @@ func (c Config) token(ctx context.Context) (ekstoken.Token, error) {
 	if err != nil || !signed.lasting() {
 		return token, err
 	}
+	// The key must be that of what the token was made from. Where something
+	// changed meanwhile, such as a session that the SDK renewed, nobody knows
+	// which of the two was read.
+	if now, err := openCache(c.Options); err != nil || now != cached {
+		return token, nil //nolint:nilerr // the next run says so
+	}
 	if err := cached.put(token, c.Now()); err != nil {
 		c.warn("the token is not cached: %v", err)
 	}
