@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // File is the whole configuration.
@@ -71,6 +72,9 @@ type Dynamic struct {
 	Path string
 	// UserIDStrict finds identities by their unique id instead of their ARN.
 	UserIDStrict bool
+	// BackendModePath is a file of backend modes, in JSON, that go before
+	// Server.BackendMode while it is there. Default: none.
+	BackendModePath string
 }
 
 // Mappings say who is who.
@@ -78,6 +82,9 @@ type Mappings struct {
 	Roles    []Role
 	Users    []User
 	Accounts []string
+	// Updated is when a dynamic file was written, by what stands in it; zero if
+	// nothing does.
+	Updated time.Time
 }
 
 // Role maps a role, or all roles of an SSO permission set in an account.
@@ -140,37 +147,49 @@ func Default() File {
 // ConfigMap) and tells the first thing that does not fit together.
 func (f *File) Normalize() error {
 	s := &f.Server
-	for i, mode := range s.BackendMode {
-		switch mode {
-		case "File":
-			s.BackendMode[i] = MountedFile
-		case "ConfigMap":
-			s.BackendMode[i] = EKSConfigMap
-		}
+	if f.ClusterID == "" {
+		return fmt.Errorf("there is no cluster ID; give --cluster-id or clusterID in the file")
 	}
-	seen := map[string]bool{}
-	for _, mode := range s.BackendMode {
-		switch {
-		case !slices.Contains(Backends(), mode):
-			return fmt.Errorf("there is no backend mode %q; choose from %s", mode, strings.Join(Backends(), ", "))
-		case seen[mode]:
-			return fmt.Errorf("the backend mode %s is given twice", mode)
-		}
-		seen[mode] = true
+	if err := s.CheckModes(s.BackendMode); err != nil {
+		return err
 	}
 	switch {
-	case f.ClusterID == "":
-		return fmt.Errorf("there is no cluster ID; give --cluster-id or clusterID in the file")
-	case len(s.BackendMode) == 0:
-		return fmt.Errorf("there is no backend mode; choose from %s", strings.Join(Backends(), ", "))
 	case !slices.Contains(Partitions(), s.Partition):
 		return fmt.Errorf("there is no partition %q; choose from %s", s.Partition, strings.Join(Partitions(), ", "))
 	case s.Port < 1 || s.Port > 65535:
 		return fmt.Errorf("the port is %d; it must be between 1 and 65535", s.Port)
 	case s.QPS < 1 || s.Burst < 1:
 		return fmt.Errorf("ec2DescribeInstancesQps is %d and ec2DescribeInstancesBurst %d; both must be at least 1", s.QPS, s.Burst)
-	case seen[DynamicFile] != (s.Path != ""):
+	case s.Path != "" && s.BackendModePath == "" && !slices.Contains(s.BackendMode, DynamicFile):
 		return fmt.Errorf("the backend mode %s and dynamicfilepath go together: give both or none", DynamicFile)
+	}
+	return nil
+}
+
+// CheckModes puts the present names of backends in the place of old ones in
+// modes and tells the first one that cannot be served.
+func (s *Server) CheckModes(modes []string) error {
+	if len(modes) == 0 {
+		return fmt.Errorf("there is no backend mode; choose from %s", strings.Join(Backends(), ", "))
+	}
+	seen := map[string]bool{}
+	for i, mode := range modes {
+		switch mode {
+		case "File":
+			mode = MountedFile
+		case "ConfigMap":
+			mode = EKSConfigMap
+		}
+		modes[i] = mode
+		switch {
+		case !slices.Contains(Backends(), mode):
+			return fmt.Errorf("there is no backend mode %q; choose from %s", mode, strings.Join(Backends(), ", "))
+		case seen[mode]:
+			return fmt.Errorf("the backend mode %s is given twice", mode)
+		case mode == DynamicFile && s.Path == "":
+			return fmt.Errorf("the backend mode %s and dynamicfilepath go together: give both or none", DynamicFile)
+		}
+		seen[mode] = true
 	}
 	return nil
 }

@@ -185,6 +185,7 @@ func (p *problems) server(n *yaml.Node, s *Server) {
 		"ec2describeinstancesburst":   p.number(&s.Burst),
 		"dynamicfilepath":             p.text(&s.Path),
 		"dynamicfileuseridstrict":     p.truth(&s.UserIDStrict),
+		"dynamicbackendmodepath":      p.text(&s.BackendModePath),
 		"reservedprefixconfig":        func(n *yaml.Node) { p.reserved(n, s) },
 	}
 	p.addMappings(known, &s.Mappings, false)

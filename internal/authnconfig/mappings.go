@@ -1,9 +1,13 @@
 package authnconfig
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -23,11 +27,40 @@ func DecodeDynamic(text []byte, byUserID bool) (Mappings, error) {
 		return m, nil
 	}
 	var p problems
-	var ignored string
-	known := fields{"version": p.text(&ignored), "lastupdateddatetime": p.text(&ignored)}
+	var version, updated string
+	known := fields{"version": p.text(&version), "lastupdateddatetime": p.text(&updated)}
 	p.addMappings(known, &m, byUserID)
 	p.mapping(document.Content[0], "the file", known)
+	m.Updated = unixTime(updated)
 	return m, p.err()
+}
+
+// DecodeModes reads the file of backend modes: the key backendMode, names with
+// spaces between them, beside Version and LastUpdatedDateTime. What the names
+// are is not checked; see Server.CheckModes.
+func DecodeModes(text []byte) (modes []string, updated time.Time, err error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, updated, err
+	}
+	if document.Kind == 0 {
+		return nil, updated, errors.New("it is empty")
+	}
+	var p problems
+	var version, at, names string
+	p.mapping(document.Content[0], "the file", fields{
+		"version": p.text(&version), "lastupdateddatetime": p.text(&at), "backendmode": p.text(&names),
+	})
+	return strings.Fields(names), unixTime(at), p.err()
+}
+
+// unixTime reads seconds since 1970; zero if the text is none.
+func unixTime(text string) time.Time {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
 func (p *problems) addMappings(known fields, m *Mappings, byUserID bool) {
