@@ -33,6 +33,9 @@ type FileConfig struct {
 	// Failed is called whenever the file cannot be read or is refused.
 	// Default: nothing.
 	Failed func()
+	// Changed is called when a dynamic file has been read again that says when
+	// it was written. Default: nothing.
+	Changed func(updated time.Time)
 }
 
 // File is a backend that reads a file, and reads it again when it changes.
@@ -73,6 +76,9 @@ func newFile(c FileConfig, name string, read func([]byte) (*table, error)) *File
 	}
 	if c.Failed == nil {
 		c.Failed = func() {}
+	}
+	if c.Changed == nil {
+		c.Changed = func(time.Time) {}
 	}
 	return &File{config: c, name: name, read: read}
 }
@@ -120,7 +126,10 @@ func (f *File) Refresh() {
 		return
 	}
 	f.last, f.loaded, f.trouble = text, true, ""
-	f.content.Store(t)
+	// What was there at the start may have been written long before.
+	if again := f.content.Swap(t) != nil; again && !t.updated.IsZero() {
+		f.config.Changed(t.updated)
+	}
 	f.config.Log.Info("mappings read", "backend", f.name, "file", f.config.Path, "roles", len(t.roles), "sso", len(t.sso), "users", len(t.users), "accounts", len(t.accounts))
 }
 
@@ -140,17 +149,22 @@ func (f *File) text() ([]byte, error) {
 	if f.config.Path == "" {
 		return nil, nil
 	}
-	file, err := os.Open(f.config.Path)
+	text, err := readFile(f.config.Path)
 	if errors.Is(err, fs.ErrNotExist) && f.name == authnconfig.DynamicFile {
 		return nil, nil
 	}
+	return text, err
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("%s is larger than 16 MiB", f.config.Path)
+		err = fmt.Errorf("%s is larger than 16 MiB", path)
 	}
 	return text, err
 }

@@ -3,6 +3,7 @@ package mappings
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
@@ -16,6 +17,7 @@ type table struct {
 	roles, users map[string]found
 	sso          []permissionSet
 	accounts     map[string]bool
+	updated      time.Time // when its file says it was written; zero if it does not
 }
 
 type found struct {
@@ -34,7 +36,7 @@ type permissionSet struct {
 }
 
 func newTable(m authnconfig.Mappings, byUserID bool) *table {
-	t := &table{byUserID: byUserID, roles: map[string]found{}, users: map[string]found{}, accounts: map[string]bool{}}
+	t := &table{byUserID: byUserID, roles: map[string]found{}, users: map[string]found{}, accounts: map[string]bool{}, updated: m.Updated}
 	for _, r := range m.Roles {
 		entry := Entry{Username: r.Username, Groups: r.Groups}
 		switch {
