@@ -19,6 +19,7 @@ const clusterIDEnv = "KUBERNETES_AWS_AUTHENTICATOR_CLUSTER_ID"
 // Authenticator is the command that holds the server of token reviews and its
 // tools.
 func Authenticator() *cobra.Command {
+	var features map[string]string
 	cmd := &cobra.Command{
 		Use:   "authenticator",
 		Short: "Authenticate IAM identities to a self-managed Kubernetes API server",
@@ -26,8 +27,10 @@ func Authenticator() *cobra.Command {
 
 The server answers the token reviews of the API server's webhook: a token that an
 IAM identity made is verified with AWS STS and mapped to a Kubernetes user.`,
-		Args: cobra.NoArgs,
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return checkGates(features) },
 	}
+	cmd.PersistentFlags().StringToStringVar(&features, "feature-gates", nil, "those of aws-iam-authenticator, as `name=true`; they are always on")
 	cmd.AddCommand(authenticatorServer(), authenticatorInit(), authenticatorVerify(), authenticatorAdd())
 	return cmd
 }

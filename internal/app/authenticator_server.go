@@ -15,14 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/dynamic"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/mappings"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/serve"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/tokenreview"
 )
@@ -44,7 +41,7 @@ type AuthenticatorOptions struct {
 // AuthenticatorDeps is the world that the server of token reviews works in.
 type AuthenticatorDeps struct {
 	// Cluster holds aws-auth; needed by the backends EKSConfigMap and
-	// CRD only.
+	// CRD only, nil without them.
 	Cluster *rest.Config
 	// Transport reaches STS. Default: ekstoken.NewTransport().
 	Transport http.RoundTripper
@@ -64,6 +61,7 @@ func authenticatorServer() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			var deps AuthenticatorDeps
+			logging.translate(cmd.Flags())
 			if deps.Log, err = logging.Logger(); err != nil {
 				return err
 			}
@@ -72,8 +70,8 @@ func authenticatorServer() *cobra.Command {
 				return err
 			}
 			o.Path = flags.path
-			if o.needsCluster() {
-				if deps.Cluster, err = authenticatorCluster(o.Server); err != nil {
+			if needed := o.needsCluster(); needed || o.Server.BackendModePath != "" {
+				if deps.Cluster, err = authenticatorCluster(o.Server); err != nil && needed {
 					return err
 				}
 			}
@@ -85,7 +83,7 @@ func authenticatorServer() *cobra.Command {
 	}
 	flags.bindCluster(cmd.Flags())
 	flags.bindFiles(cmd.Flags())
-	logging.BindFlags(cmd.Flags())
+	logging.bindAuthenticatorFlags(cmd.Flags())
 	s := &flags.values.Server
 	cmd.Flags().BoolVar(&s.KubeconfigPregenerated, "kubeconfig-pregenerated", false, "leave the webhook kubeconfig alone, because init has written it")
 	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backends EKSConfigMap and CRD read; default: the pod's own cluster")
@@ -107,10 +105,7 @@ func (o *AuthenticatorOptions) needsCluster() bool {
 func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps AuthenticatorDeps) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	chain, err := newChain(o, deps, registry)
-	if err != nil {
-		return err
-	}
+	backends := newBackends(o, deps, registry)
 	metrics := tokenreview.NewMetrics(registry)
 	if deps.Transport == nil {
 		deps.Transport = ekstoken.NewTransport()
@@ -132,71 +127,23 @@ func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps Authenti
 		return err
 	}
 	review := tokenreview.New(tokenreview.Config{
-		Verifier: verifier, Mapper: chain, Metrics: metrics, Log: deps.Log, ScrubbedAccounts: o.Server.ScrubbedAccounts,
+		Verifier: verifier, Mapper: backends, Metrics: metrics, Log: deps.Log, ScrubbedAccounts: o.Server.ScrubbedAccounts,
 	})
-	for _, b := range chain.Backends {
-		go func() {
-			if err := b.Run(ctx); err != nil {
-				deps.Log.Error(err, "a backend ended", "backend", b.Name())
-			}
-		}()
+	if err := backends.Start(ctx); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	deps.Log.Info("serving token reviews", "address", address, "clusterID", o.ClusterID, "backends", o.Server.BackendMode)
 	return serve.Run(ctx, serve.Config{
-		Listener: listener, Handler: authenticatorMux(review, chain, registry), Certificate: certificates.Get, Log: deps.Log,
+		Listener: listener, Handler: authenticatorMux(review, backends.Ready, registry), Certificate: certificates.Get, Log: deps.Log,
 	})
 }
 
-// newChain makes the backends that the options name.
-func newChain(o AuthenticatorOptions, deps AuthenticatorDeps, reg prometheus.Registerer) (*mappings.Chain, error) {
-	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "aws_iam_authenticator_" + name, Help: help})
-		reg.MustRegister(c)
-		return c
-	}
-	watch := counter("configmap_watch_failures_total", "Times that the watch of aws-auth failed.")
-	files := counter("dynamicfile_failures_total", "Times that the dynamic file could not be read.")
-	instances := counter("ec2_describe_instances_calls_total", "Calls of DescribeInstances.")
-	chain := &mappings.Chain{Reserved: o.Server.ReservedPrefixes}
-	if deps.AWS.Region != "" && deps.AWS.Credentials != nil {
-		chain.Nodes = nodeNames(o.Server, deps.AWS, instances.Inc)
-	}
-	for _, mode := range o.Server.BackendMode {
-		switch mode {
-		case authnconfig.MountedFile:
-			chain.Backends = append(chain.Backends, mappings.NewMountedFile(mappings.FileConfig{Path: o.Path, Log: deps.Log}))
-		case authnconfig.DynamicFile:
-			file := mappings.FileConfig{Path: o.Server.Path, Log: deps.Log, Failed: files.Inc}
-			chain.Backends = append(chain.Backends, mappings.NewDynamicFile(file, o.Server.UserIDStrict))
-		case authnconfig.EKSConfigMap:
-			core, err := corev1client.NewForConfig(deps.Cluster)
-			if err != nil {
-				return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
-			}
-			chain.Backends = append(chain.Backends, mappings.NewConfigMap(mappings.ConfigMapConfig{
-				Core: core.RESTClient(), Log: deps.Log, Wipe: o.WipeUnparsable, Failed: watch.Inc,
-			}))
-		case authnconfig.CRD:
-			plain := rest.CopyConfig(deps.Cluster)
-			plain.ContentType, plain.AcceptContentTypes = "", "" // custom resources have no other encoding than JSON
-			client, err := dynamic.NewForConfig(plain)
-			if err != nil {
-				return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
-			}
-			chain.Backends = append(chain.Backends, mappings.NewCRD(mappings.CRDConfig{Client: client, Log: deps.Log}))
-		default:
-			return nil, errors.New("there is no backend mode " + mode)
-		}
-	}
-	return chain, nil
-}
-
-func authenticatorMux(review http.Handler, chain *mappings.Chain, metrics prometheus.Gatherer) http.Handler {
+func authenticatorMux(review http.Handler, ready func() error, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/authenticate", review)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := chain.Ready(); err != nil {
+		if err := ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -174,7 +174,7 @@ func (s *Switch) take(next *running) {
 	for _, b := range next.chain.Backends {
 		names = append(names, b.Name())
 	}
-	s.config.Log.Info("backends", "backends", names)
+	s.config.Log.Info("asking these backends, in this order", "backends", names)
 	s.config.Changed(names, next.updated)
 }
 
