@@ -62,6 +62,7 @@ server:
   scrubbedAccounts: ["000000000001"]
   dynamicfilepath: d
   dynamicfileUserIDStrict: true
+  dynamicBackendModePath: m
   reservedPrefixConfig:
   - backendMode: EKSConfigMap
     usernamePrefixReserveList: ["system:", "aws:"]
@@ -82,7 +83,7 @@ server:
 		Kubeconfig: "k", Master: "m", BackendMode: []string{EKSConfigMap, MountedFile}, ScrubbedAccounts: []string{"000000000001"},
 		ReservedPrefixes: map[string][]string{EKSConfigMap: {"system:", "aws:"}},
 		EC2:              EC2{RoleARN: "r", SourceARN: "a", QPS: 2, Burst: 3},
-		Dynamic:          Dynamic{Path: "d", UserIDStrict: true},
+		Dynamic:          Dynamic{Path: "d", UserIDStrict: true, BackendModePath: "m"},
 		Mappings: Mappings{
 			Roles: []Role{
 				{SSO: &SSO{PermissionSetName: "Admin", AccountID: "012345678901", Partition: "aws"}, Username: "sso"},
@@ -176,5 +177,6 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		_, _ = DecodeDynamic(text, true)
+		_, _, _ = DecodeModes(text)
 	})
 }

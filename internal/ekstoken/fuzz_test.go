@@ -38,6 +38,9 @@ func FuzzVerifyParse(f *testing.F) {
 				t.Fatalf("%q has a second spelling, %q", token, again)
 			}
 			sameToGo(t, plain(t, token), r)
+			if other := encode("https://" + r.host + "/?" + r.signed()); Fingerprint(other) != Fingerprint(token) {
+				t.Fatalf("%q and %q are one request with two fingerprints", token, other)
+			}
 		}
 	})
 }
