@@ -1,5 +1,6 @@
-// Package bench compares internal/ekstoken with sigs.k8s.io/aws-iam-authenticator:
-// each must take the other's tokens, and the benchmarks say how fast either is.
+// Package bench compares this project with sigs.k8s.io/aws-iam-authenticator:
+// each must take the other's tokens, and the benchmarks say how fast either is,
+// as a library and as a process. make bench PKG=hack/bench runs them.
 package bench
 
 import (
@@ -83,14 +84,20 @@ type upstream struct {
 
 func serve(tb testing.TB, handler http.HandlerFunc) *upstream {
 	tb.Helper()
+	u := newUpstream(handler)
+	u.server.StartTLS()
+	tb.Cleanup(u.server.Close)
+	return u
+}
+
+// newUpstream is one that is not started yet.
+func newUpstream(handler http.HandlerFunc) *upstream {
 	u := &upstream{server: httptest.NewUnstartedServer(handler)}
 	u.server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			u.connections.Add(1)
 		}
 	}
-	u.server.StartTLS()
-	tb.Cleanup(u.server.Close)
 	return u
 }
 
