@@ -9,7 +9,7 @@ TOOL := go tool -modfile=hack/tools/go.mod
 #   make test ARGS='-run TestMerge -v' PKG=./internal/awsauth
 ARGS ?=
 PKG ?= ./...
-export PKG BENCH COUNT FUZZTIME
+export PKG BENCH COUNT FUZZTIME FUZZREST
 
 .PHONY: help
 help: ## show this list
@@ -29,11 +29,11 @@ build: ## build bin/aws-auth-refresher and bin/eks-auth
 	@hack/build.sh bin/eks-auth ./cmd/eks-auth $(VERSION)
 
 .PHONY: bench
-bench: ## run the benchmarks (BENCH: which, COUNT: how often)
+bench: ## run the benchmarks (BENCH: which, PKG: of which folder, COUNT: how often)
 	@hack/bench.sh $(ARGS)
 
 .PHONY: fuzz
-fuzz: ## run each fuzz target for FUZZTIME (default 30s)
+fuzz: ## run each fuzz target for FUZZTIME (default 30s; PKG: of which packages)
 	@hack/fuzz.sh
 
 .PHONY: verify
