@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -105,6 +106,15 @@ func (o *ControllerOptions) Validate() error {
 	return err
 }
 
+// registry is where metrics go: controller-runtime's, which it serves, or where
+// it serves none, one that nobody reads.
+func (o *ControllerOptions) registry() prometheus.Registerer {
+	if o.MetricsAddress == "0" {
+		return prometheus.NewRegistry()
+	}
+	return metrics.Registry
+}
+
 // ControllerDeps is the world that a controller works in.
 type ControllerDeps struct {
 	Cluster *rest.Config
@@ -130,7 +140,7 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 	config := controllers.Config{
 		Watch: core.RESTClient(), ConfigMaps: core.ConfigMaps(o.Namespace), Namespace: o.Namespace, Names: o.Names(),
 		Lister:          NewLister(deps.AWS),
-		Metrics:         controllers.NewMetrics(metrics.Registry, 0),
+		Metrics:         controllers.NewMetrics(o.registry(), 0),
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
 		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored},
