@@ -25,7 +25,8 @@ type account struct {
 	roles  *table[*role]
 	groups *table[*group]
 
-	instances []*instance // by id
+	instances []*instance     // by id
+	providers []*oidcProvider // by name
 }
 
 type user struct {

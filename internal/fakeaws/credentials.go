@@ -15,6 +15,8 @@ type identity struct {
 	user    *user // nil: not an IAM user
 	role    *role // nil: not a role session
 	session string
+	origin  origin         // of a role session
+	policy  *sessionPolicy // of a role session, nil: none was passed
 }
 
 // arn is the caller's ARN as GetCallerIdentity prints it.

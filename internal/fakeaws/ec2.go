@@ -13,6 +13,7 @@ const ec2Namespace = "http://ec2.amazonaws.com/doc/2016-11-15/"
 func ec2Service(s *Server) *queryService {
 	return &queryService{
 		server:  s,
+		name:    "ec2",
 		version: "2016-11-15",
 		form:    ec2Form{},
 		actions: map[string]action{"DescribeInstances": describeInstances},

@@ -8,8 +8,9 @@ func iamService(s *Server) *queryService {
 	actions := userActions()
 	maps.Copy(actions, groupActions())
 	maps.Copy(actions, roleActions())
+	maps.Copy(actions, providerActions())
 	actions["GetAccountAuthorizationDetails"] = getAccountAuthorizationDetails
-	return &queryService{server: s, version: "2010-05-08", actions: actions, form: xmlOrJSON{namespace: iamNamespace}}
+	return &queryService{server: s, name: "iam", version: "2010-05-08", actions: actions, form: xmlOrJSON{namespace: iamNamespace}}
 }
 
 func userActions() map[string]action {

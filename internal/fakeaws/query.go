@@ -10,11 +10,17 @@ import (
 // queryService speaks AWS's query protocol: parameters in a form, answers in
 // XML ("Query Requests" in the IAM API reference).
 type queryService struct {
-	server  *Server
-	version string
-	actions map[string]action
-	form    answerForm
+	server   *Server
+	name     string // before the colon in the names of actions in policies
+	version  string
+	actions  map[string]action
+	unsigned map[string]unsigned
+	form     answerForm
 }
+
+// unsigned prepares a call that needs no signature, before the server's lock is
+// taken; what it returns carries the call out. A signature is not looked at.
+type unsigned func(*request, params) action
 
 // answerForm writes answers as a service does.
 type answerForm interface {
@@ -32,7 +38,7 @@ type action func(*call) (any, error)
 type call struct {
 	server  *Server
 	account *account
-	caller  *identity
+	caller  *identity // nil: the action needs no signature
 	params  params
 	now     time.Time
 	// accountID appears in the ARNs of the answer; only a fault makes it
@@ -66,18 +72,23 @@ func (q *queryService) serve(w http.ResponseWriter, req *request) {
 
 // perform authenticates and carries out. A fault strikes after authentication.
 func (q *queryService) perform(req *request, p params) (Effect, any, error) {
-	s := q.server
+	s, name := q.server, p.get("Action")
+	do, known := q.actions[name]
+	prepare, open := q.unsigned[name]
+	if open {
+		do, known = prepare(req, p), true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-
-	name := p.get("Action")
-	do, known := q.actions[name]
 	if known {
 		s.calls[name]++
 	}
-	caller, err := s.authenticate(req)
-	if err != nil {
-		return "", nil, err
+	var caller *identity
+	if !open {
+		var err error
+		if caller, err = s.authenticate(req); err != nil {
+			return "", nil, err
+		}
 	}
 	switch {
 	case name == "":
@@ -89,18 +100,31 @@ func (q *queryService) perform(req *request, p params) (Effect, any, error) {
 			Status:  http.StatusBadRequest,
 		}
 	}
-	c := &call{server: s, account: caller.account, caller: caller, params: p, now: req.now, accountID: caller.account.id, requestID: req.id}
-	if f := s.strike(name); f != nil {
-		if err := f.Effect.refusal(); err != nil || f.Effect.interrupts() {
-			return f.Effect, nil, err
-		}
-		c.effect = f.Effect
-		if f.Effect == OtherAccount {
-			c.accountID = f.accountID()
-		}
+	c := &call{server: s, account: s.accounts[s.home], caller: caller, params: p, now: req.now, requestID: req.id}
+	if caller != nil {
+		c.account = caller.account
+	}
+	c.accountID = c.account.id
+	if interrupted, err := c.suffer(s.strike(name)); err != nil || interrupted {
+		return c.effect, nil, err
+	}
+	if err := c.authorize(q.name + ":" + name); err != nil {
+		return c.effect, nil, err
 	}
 	result, err := do(c)
 	return c.effect, result, err
+}
+
+// suffer takes in what a fault does to the call, if there is one.
+func (c *call) suffer(f *activeFault) (interrupted bool, err error) {
+	if f == nil {
+		return false, nil
+	}
+	c.effect = f.Effect
+	if f.Effect == OtherAccount {
+		c.accountID = f.accountID()
+	}
+	return f.Effect.interrupts(), f.Effect.refusal()
 }
 
 // parseParams reads the parameters of query string and form. AWS takes each

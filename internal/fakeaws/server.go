@@ -11,9 +11,15 @@
 // as by that host. IAM names are unique and found without regard to case, and
 // listed in that order.
 //
+// AssumeRoleWithWebIdentity verifies the ID token with the keys that the issuer
+// publishes, which must be registered as OpenID Connect provider.
+//
 // What it leaves out: it does not evaluate identity policies, so whoever signs
-// correctly may call every action, and only AssumeRole looks at a policy (the
-// role's trust policy). Any region is accepted in the credential scope unless
+// correctly may call every action; the only policies that it looks at are the
+// trust policies of roles and the policies passed for a session. The issuer of a
+// provider may be plain HTTP on a loopback address and have a port, its
+// certificate is not held to the thumbprints, and its keys are fetched anew for
+// each token. Any region is accepted in the credential scope unless
 // the Host header names an endpoint of AWS. Every account is in the partition
 // aws. Managed policies need not exist to be attached. Quotas on the number of
 // users, groups and roles are not enforced. A role may be made under
@@ -52,6 +58,9 @@ type Config struct {
 	// at the start, so it appears in listings. If it is empty the key belongs
 	// to the account's root, which, as in AWS, cannot assume roles.
 	AdminUser string
+	// HTTPClient fetches the keys of OpenID Connect providers. Default: a client
+	// of its own that gives up after five seconds.
+	HTTPClient *http.Client
 	// Now is the clock of signatures, dates and lags. Default time.Now.
 	Now func() time.Time
 	// Random feeds ids, secrets and request ids; calls to it are serialized.
@@ -62,6 +71,7 @@ type Config struct {
 // Server is an emulated AWS: an http.Handler and the state behind it.
 type Server struct {
 	now      func() time.Time
+	fetcher  *http.Client
 	home     string // the account that the Go methods work on
 	services map[string]service
 
@@ -98,6 +108,9 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = &http.Client{Timeout: fetchTime}
+	}
 	if cfg.Random == nil {
 		var seed [32]byte
 		_, _ = crand.Read(seed[:]) // never returns an error
@@ -105,6 +118,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{
 		now:      cfg.Now,
+		fetcher:  cfg.HTTPClient,
 		home:     cfg.AccountID,
 		ids:      idSource{cfg.Random},
 		ring:     newKeyring(),

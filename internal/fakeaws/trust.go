@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// trustPolicy is the part of a role's trust policy that is understood: AWS
-// principals, the action sts:AssumeRole, and conditions that compare
-// sts:ExternalId. A statement with another condition never allows and, if it
-// denies, always denies.
+// trustPolicy is the part of a role's trust policy that is understood: AWS and
+// Federated principals, actions, and conditions that compare strings. A statement
+// with a condition key or operator that is not known here never allows and, if
+// it denies, always denies.
 type trustPolicy struct{ Statement oneOrMany[trustStatement] }
 
 type trustStatement struct {
 	Effect    string
 	Principal trustPrincipal
 	Action    oneOrMany[string]
-	Condition map[string]map[string]oneOrMany[string]
+	Condition conditions
 }
 
 // trustPrincipal is "*" or lists by type, such as AWS.
@@ -60,15 +60,22 @@ func parseTrustPolicy(document string) (trustPolicy, error) {
 	return p, nil
 }
 
-// admits tells whether the caller may assume the role: some statement allows
+// attempt is somebody trying to get into a role.
+type attempt struct {
+	action string // such as sts:AssumeRole
+	facts  facts
+	is     func(kind, principal string) bool // whether a policy's principal means them
+}
+
+// admits tells whether the policy lets the attempt in: some statement allows
 // it and none denies it.
-func (p trustPolicy) admits(caller *identity, externalID string) bool {
+func (p trustPolicy) admits(a attempt) bool {
 	allowed := false
 	for _, s := range p.Statement {
-		if !s.concerns(caller) {
+		if !s.concerns(a) {
 			continue
 		}
-		holds, understood := s.holds(externalID)
+		holds, understood := s.Condition.hold(a.facts)
 		if s.Effect == "Deny" && (holds || !understood) {
 			return false
 		}
@@ -77,37 +84,24 @@ func (p trustPolicy) admits(caller *identity, externalID string) bool {
 	return allowed
 }
 
-func (s trustStatement) concerns(caller *identity) bool {
-	assumes := func(action string) bool { return slices.Contains([]string{"sts:AssumeRole", "sts:*", "*"}, action) }
-	return slices.ContainsFunc(s.Action, assumes) && slices.ContainsFunc(s.Principal["AWS"], caller.is)
+func (s trustStatement) concerns(a attempt) bool {
+	if !slices.ContainsFunc(s.Action, func(pattern string) bool { return likeAction(a.action, pattern) }) {
+		return false
+	}
+	for kind, principals := range s.Principal {
+		if slices.ContainsFunc(principals, func(name string) bool { return a.is(kind, name) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // is tells whether a principal of a policy means the identity.
-func (i *identity) is(principal string) bool {
+func (i *identity) is(kind, principal string) bool {
 	home := i.account.id
 	names := []string{"*", home, "arn:aws:iam::" + home + ":root", i.arn(home)}
 	if i.role != nil {
 		names = append(names, i.role.arn(home))
 	}
-	return slices.Contains(names, principal)
-}
-
-// holds evaluates the conditions; understood is false if one is not known here.
-func (s trustStatement) holds(externalID string) (holds, understood bool) {
-	holds, understood = true, true
-	for operator, keys := range s.Condition {
-		for key, values := range keys {
-			switch {
-			case key != "sts:ExternalId":
-				understood = false
-			case operator == "StringEquals":
-				holds = holds && slices.Contains(values, externalID)
-			case operator == "StringNotEquals":
-				holds = holds && !slices.Contains(values, externalID)
-			default:
-				understood = false
-			}
-		}
-	}
-	return holds, understood
+	return kind == "AWS" && slices.Contains(names, principal)
 }
