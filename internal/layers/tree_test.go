@@ -41,6 +41,7 @@ var tree = layers.Table{
 			"internal/nodenames",
 			"internal/principals",
 			"internal/removal",
+			"internal/webidentity",
 		},
 		3: {
 			"controllers",
