@@ -103,8 +103,8 @@ func (p *oidcProvider) check() error {
 			return errConstraint("clientIDList", "Member must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 1]")
 		}
 	}
-	for _, print := range p.thumbprints {
-		if _, err := hex.DecodeString(print); err != nil || len(print) != 40 {
+	for _, thumbprint := range p.thumbprints {
+		if _, err := hex.DecodeString(thumbprint); err != nil || len(thumbprint) != 40 {
 			return errConstraint("thumbprintList", "Member must satisfy constraint: [Member must have length less than or equal to 40, Member must have length greater than or equal to 40]")
 		}
 	}

@@ -48,7 +48,7 @@ func (s *Server) fetch(ctx context.Context, address string, into any) error {
 	if err != nil {
 		return errIDP("The identity provider's address is malformed")
 	}
-	response, err := s.fetcher.Do(r) //nolint:gosec // AWS asks what address the account registered, too
+	response, err := s.fetcher.Do(r)
 	if err != nil {
 		return errIDP("The identity provider could not be reached")
 	}

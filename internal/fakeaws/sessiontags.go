@@ -41,7 +41,8 @@ func (c *call) origin() (origin, error) {
 	if err != nil {
 		return origin{}, err
 	}
-	return o, o.add(tags, c.params.members("TransitiveTagKeys"))
+	err = o.add(tags, c.params.members("TransitiveTagKeys"))
+	return o, err
 }
 
 func (c *call) readSource(o *origin) error {

@@ -165,7 +165,8 @@ func (c *webClaims) origin() (origin, error) {
 		}
 		tags = append(tags, t)
 	}
-	return o, o.add(tags, c.Tags.Transitive)
+	err := o.add(tags, c.Tags.Transitive)
+	return o, err
 }
 
 // assumeAs lets the bearer of a verified token into the role if its trust policy does.

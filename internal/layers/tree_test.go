@@ -64,6 +64,7 @@ var tree = layers.Table{
 	Fakes: []string{
 		"internal/controlplane",
 		"internal/fakeaws",
+		"internal/fakevault",
 	},
 	FakeUsers: []string{
 		"internal/demo",

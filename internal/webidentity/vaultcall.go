@@ -67,7 +67,7 @@ func (v *Vault) send(ctx context.Context, c vaultCall, result any) error {
 	if c.body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	response, err := v.client.Do(r) //nolint:gosec // the address is configuration
+	response, err := v.client.Do(r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
