@@ -97,6 +97,8 @@ const maxBody = 1 << 20
 type Server struct {
 	cfg Config
 
+	ending sync.Mutex // held while users are deleted, one call after another
+
 	mu     sync.Mutex // guards what follows; never held while IAM is called
 	tokens map[string]*token
 	leases map[string]*lease

@@ -162,6 +162,11 @@ func (s *Server) orphans() []*lease {
 
 // end deletes the users of leases and forgets those that are gone.
 func (s *Server) end(ctx context.Context, over []*lease) error {
+	if len(over) == 0 {
+		return nil
+	}
+	s.ending.Lock()
+	defer s.ending.Unlock()
 	var failed []error
 	for _, l := range over {
 		if err := s.deleteUser(ctx, l.user); err != nil {

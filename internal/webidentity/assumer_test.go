@@ -20,7 +20,7 @@ import (
 
 func TestAssume(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{}`)
+	role := b.role(`{}`)
 	for _, row := range []struct {
 		reason   string
 		cfg      webidentity.Config
@@ -63,7 +63,7 @@ func (r *recorder) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, opts
 
 func TestSessionTags(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{"StringEquals":{"aws:RequestTag/email":"jane@example.com"},"StringLike":{"sts:SourceIdentity":"*@example.com"}}`)
+	role := b.role(`{"StringEquals":{"aws:RequestTag/email":"jane@example.com"},"StringLike":{"sts:SourceIdentity":"*@example.com"}}`)
 	jane := b.login("Jane@example.com", map[string]any{"level": 7.0, "admin": true, "groups": []any{"a"}, "team": "rot|blau", "none": nil})
 	for _, row := range []struct {
 		reason string
@@ -111,7 +111,7 @@ type trouble struct {
 
 func TestAssumeSortsRefusals(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{}`)
+	role := b.role(`{}`)
 	jane := b.login("jane@example.com", nil)
 	ends := func(d time.Duration) webidentity.Person {
 		return b.login("jane@example.com", map[string]any{"exp": time.Now().Add(d).Unix()})
@@ -119,7 +119,7 @@ func TestAssumeSortsRefusals(t *testing.T) {
 	elsewhere := b.login("jane@example.com", map[string]any{"iss": "https://idp.example.com"})
 	for _, row := range []trouble{
 		{"all is well", "", role, jane, nil, ""},
-		{"a role that does not trust", "", string(must(b.CreateRole("/", "other", "")).ARN), jane, nil, "AccessDenied"},
+		{"a role that does not trust", "", must(b.CreateRole("/", "other", "")).ARN, jane, nil, "AccessDenied"},
 		{"another client's token", "", role, b.login("jane@example.com", map[string]any{"aud": "other"}), nil, "InvalidIdentityToken"},
 		{"an unknown issuer", "", role, elsewhere, nil, "InvalidIdentityToken"},
 		{"an old login", "", role, ends(-time.Hour), webidentity.ErrExpiredLogin, ""},
@@ -154,7 +154,7 @@ func TestAssumeSortsRefusals(t *testing.T) {
 
 func TestIssuerThatAWSCannotReach(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{}`)
+	role := b.role(`{}`)
 	away := serve(t, http.NotFoundHandler())
 	must(b.iam.CreateOpenIDConnectProvider(t.Context(), &iam.CreateOpenIDConnectProviderInput{Url: &away, ClientIDList: []string{"dashboard"}}))
 	_, err := b.assumer(webidentity.Config{}).Assume(t.Context(), role, b.login("jane@example.com", map[string]any{"iss": away}))
@@ -191,7 +191,7 @@ func (empty) AssumeRoleWithWebIdentity(context.Context, *sts.AssumeRoleWithWebId
 
 func TestAssumeWithoutCredentialsInTheAnswer(t *testing.T) {
 	b := newBed(t)
-	_, err := b.assumer(webidentity.Config{STS: empty{}}).Assume(t.Context(), b.role("dash", `{}`), b.login("jane@example.com", nil))
+	_, err := b.assumer(webidentity.Config{STS: empty{}}).Assume(t.Context(), b.role(`{}`), b.login("jane@example.com", nil))
 	if !errors.Is(err, webidentity.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -221,7 +221,7 @@ func TestNewRefuses(t *testing.T) {
 
 func TestNewWithTheSDKsOwnClient(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{}`)
+	role := b.role(`{}`)
 	t.Setenv("AWS_ENDPOINT_URL_STS", b.aws)
 	t.Setenv("AWS_CONFIG_FILE", t.TempDir()+"/none")
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", t.TempDir()+"/none")
@@ -238,7 +238,7 @@ func TestNewWithTheSDKsOwnClient(t *testing.T) {
 
 func TestCheckDuration(t *testing.T) {
 	b := newBed(t)
-	role := b.role("dash", `{}`)
+	role := b.role(`{}`)
 	session := must(b.assumer(webidentity.Config{}).Assume(t.Context(), role, b.login("jane@example.com", nil)))
 	own := webidentity.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret"}
 	for _, row := range []struct {

@@ -79,13 +79,14 @@ func (b *bed) login(email string, changes map[string]any) webidentity.Person {
 	}
 }
 
-// role makes a role that lets the issuer's people and the proxy in.
-func (b *bed) role(name, condition string) string {
+// role makes the role dash, which lets the issuer's people in, and the proxy on a
+// condition.
+func (b *bed) role(condition string) string {
 	provider := "arn:aws:iam::123456789012:oidc-provider/" + strings.TrimPrefix(b.issuer, "http://")
 	trust := `{"Statement":[` +
 		`{"Effect":"Allow","Principal":{"Federated":"` + provider + `"},"Action":"sts:AssumeRoleWithWebIdentity"},` +
 		`{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"],"Condition":` + condition + `}]}`
-	made := must(b.iam.CreateRole(b.t.Context(), &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trust, MaxSessionDuration: aws.Int32(7200)}))
+	made := must(b.iam.CreateRole(b.t.Context(), &iam.CreateRoleInput{RoleName: aws.String("dash"), AssumeRolePolicyDocument: &trust, MaxSessionDuration: aws.Int32(7200)}))
 	return *made.Role.Arn
 }
 
