@@ -39,6 +39,7 @@ var tree = layers.Table{
 			"internal/awsauth",
 			"internal/ekstoken",
 			"internal/nodenames",
+			"internal/oidclogin",
 			"internal/principals",
 			"internal/removal",
 			"internal/webidentity",
@@ -65,6 +66,7 @@ var tree = layers.Table{
 		"internal/controlplane",
 		"internal/fakeaws",
 		"internal/fakevault",
+		"internal/fakeidp",
 	},
 	FakeUsers: []string{
 		"internal/demo",

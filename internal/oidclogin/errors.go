@@ -1,0 +1,71 @@
+package oidclogin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/oauth2"
+)
+
+// ErrUnavailable means that the provider could not be asked: it was not found
+// yet, does not answer, or answers that it is in trouble. Later may be better.
+var ErrUnavailable = errors.New("the login provider is unavailable")
+
+// Refused means no, for good: asking the same again gives the same answer.
+type Refused struct {
+	// Reason is for the log. It holds no token, but may hold names of people.
+	Reason string
+	// Message is one sentence for the person, with the way out of it.
+	Message string
+}
+
+// Error returns the reason.
+func (r *Refused) Error() string { return "login refused: " + r.Reason }
+
+// What people are told. Only the log says which check it was: whoever forged
+// something learns nothing.
+const (
+	sayAgain   = "This login did not work or took too long; please log in again."
+	sayOperate = "The login provider did not accept this site; please tell the people who run it."
+	sayNoEmail = "The login provider told us no email address of yours; log in with an account that has one, or ask the people who run this site."
+	sayVerify  = "Your email address is not verified at the login provider; verify it there and log in again."
+	sayDomain  = "Accounts of your email domain may not log in here; log in with another account, or ask the people who run this site."
+	sayEnded   = "Your login has ended at the login provider; please log in again."
+)
+
+func refuse(message, format string, args ...any) error {
+	return &Refused{Reason: fmt.Sprintf(format, args...), Message: message}
+}
+
+func unavailable(doing string, err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
+}
+
+// tokenError sorts what went wrong at the token endpoint. Only an OAuth error
+// (RFC 6749, section 5.2) is an answer; a page of some proxy in between is not.
+func tokenError(ended string, err error) error {
+	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
+	if !ok {
+		return unavailable("asking for tokens", withoutBody(err))
+	}
+	switch answer.ErrorCode {
+	case "invalid_grant":
+		return refuse(ended, "the token endpoint says invalid_grant: %.200q", answer.ErrorDescription)
+	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
+		return refuse(sayOperate, "the token endpoint says %s: %.200q", answer.ErrorCode, answer.ErrorDescription)
+	case "":
+		return unavailable("asking for tokens", fmt.Errorf("status %d", answer.Response.StatusCode))
+	default:
+		return unavailable("asking for tokens", fmt.Errorf("error %.100q", answer.ErrorCode))
+	}
+}
+
+// withoutBody keeps what the HTTP client says and leaves out what quotes the
+// answer, in which there may be tokens.
+func withoutBody(err error) error {
+	if isTransport(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errors.New("the answer cannot be read")
+}
