@@ -203,7 +203,7 @@ func (s *Server) startSession(w http.ResponseWriter, username string) login {
 // redirectBack sends the browser to the client with an answer.
 func (s *Server) redirectBack(w http.ResponseWriter, r *http.Request, request authRequest, answer url.Values) {
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, s.callback(request, answer), http.StatusSeeOther)
+	http.Redirect(w, r, s.callback(request, answer), http.StatusSeeOther) //nolint:gosec // it is registered, or the client wants none to be
 }
 
 func (s *Server) callback(request authRequest, answer url.Values) string {

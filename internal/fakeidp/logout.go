@@ -156,7 +156,7 @@ func (s *Server) serveEndSession(w http.ResponseWriter, r *http.Request) {
 	if state := r.Form.Get("state"); state != "" {
 		target += "?" + url.Values{"state": {state}}.Encode()
 	}
-	http.Redirect(w, r, target, http.StatusSeeOther)
+	http.Redirect(w, r, target, http.StatusSeeOther) //nolint:gosec // it is registered, or the client wants none to be
 }
 
 // hint is what is looked at of an ID token that comes back.
@@ -187,5 +187,8 @@ func (s *Server) readHint(raw string) (hint, error) {
 	set := s.ring.public()
 	s.mu.Unlock()
 	var claims hint
-	return claims, token.Claims(set, &claims)
+	if err := token.Claims(set, &claims); err != nil {
+		return hint{}, err
+	}
+	return claims, nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 //go:embed page.html
-var pageSource string //nolint:gochecknoglobals // an embedded file has to be one
+var pageSource string
 
 // view is what the page shows: the form if Request is set, else the message.
 type view struct {

@@ -2,6 +2,7 @@ package oidclogin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -72,15 +73,7 @@ func splitEmail(email string) (domain string, ok bool) {
 // no domains let every address in.
 func inDomains(email string, domains []string) bool {
 	domain, ok := splitEmail(email)
-	if !ok {
-		return false
-	}
-	for _, d := range domains {
-		if domain == d {
-			return true
-		}
-	}
-	return len(domains) == 0
+	return ok && (len(domains) == 0 || slices.Contains(domains, domain))
 }
 
 // emailOf applies the rules to claims and returns the address; it is empty if
