@@ -72,7 +72,7 @@ func New(config Config) (*Provider, error) {
 	if err := errors.Join(checkIssuer(config.Issuer), checkClient(config), err); err != nil {
 		return nil, err
 	}
-	return &Provider{config: config, client: newClient(config.HTTPClient, config.Now)}, nil
+	return &Provider{config: config, client: newClient(config.HTTPClient)}, nil
 }
 
 func checkIssuer(issuer string) error {

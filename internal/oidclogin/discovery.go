@@ -27,7 +27,7 @@ const (
 // discovered is what the provider says of itself, checked.
 type discovered struct {
 	provider      *oidc.Provider
-	keys          *oidc.RemoteKeySet
+	keys          *keySet
 	algorithms    []string
 	endpoint      oauth2.Endpoint
 	endSession    *url.URL // nil: none
@@ -128,7 +128,7 @@ func (p *Provider) ask(ctx context.Context) (*discovered, error) {
 	if err := provider.Claims(&doc); err != nil {
 		return nil, fmt.Errorf("the discovery document cannot be read: %w", err)
 	}
-	return p.check(ctx, provider, doc)
+	return p.check(provider, doc)
 }
 
 // shorten keeps pages that a proxy in between answers with out of the log.
@@ -139,7 +139,7 @@ func shorten(err error) error {
 	return err
 }
 
-func (p *Provider) check(ctx context.Context, provider *oidc.Provider, doc document) (*discovered, error) {
+func (p *Provider) check(provider *oidc.Provider, doc document) (*discovered, error) {
 	for _, e := range []struct {
 		name, address string
 		required      bool
@@ -167,7 +167,7 @@ func (p *Provider) check(ctx context.Context, provider *oidc.Provider, doc docum
 	}
 	d := &discovered{
 		provider:      provider,
-		keys:          oidc.NewRemoteKeySet(ctx, doc.KeysURL),
+		keys:          newKeySet(p.client, doc.KeysURL, algorithms, p.config.Now),
 		algorithms:    algorithms,
 		endpoint:      oauth2.Endpoint{AuthURL: doc.AuthURL, TokenURL: doc.TokenURL, AuthStyle: style},
 		issRequired:   doc.IssRequired,
@@ -178,7 +178,6 @@ func (p *Provider) check(ctx context.Context, provider *oidc.Provider, doc docum
 			return nil, fmt.Errorf("the discovery document's end_session_endpoint: %w", err)
 		}
 	}
-	limitKeys(p.client, doc.KeysURL)
 	return d, nil
 }
 

@@ -146,7 +146,7 @@ func TestRunFindsTheProviderWhenItComesUp(t *testing.T) {
 		if err := b.provider.Ready(); err != nil {
 			t.Error(err)
 		}
-		b.mustLogin(t, "ada")
+		b.mustLogin(t)
 
 		b.idp.Behave(func(x *fakeidp.Behavior) { x.Down = true })
 		<-time.After(2 * rediscover)
@@ -181,8 +181,8 @@ func TestRunEndsWhileItAsks(t *testing.T) {
 
 func TestKeyRotation(t *testing.T) {
 	b := found(t)
-	b.mustLogin(t, "ada")
-	b.mustLogin(t, "ada")
+	b.mustLogin(t)
+	b.mustLogin(t)
 	if fetched := b.idp.Calls()[fakeidp.JWKS]; fetched != 1 {
 		t.Errorf("the keys were fetched %d times for two logins", fetched)
 	}
@@ -190,10 +190,10 @@ func TestKeyRotation(t *testing.T) {
 		if err := b.idp.RotateKey(algorithm); err != nil {
 			t.Fatal(err)
 		}
-		b.mustLogin(t, "ada")
+		b.mustLogin(t)
 	}
 	b.idp.DropOldKeys()
-	b.mustLogin(t, "ada")
+	b.mustLogin(t)
 	if fetched := b.idp.Calls()[fakeidp.JWKS]; fetched != 3 {
 		t.Errorf("the keys were fetched %d times for two rotations", fetched)
 	}
@@ -207,7 +207,7 @@ func TestKeysThatCannotBeFetched(t *testing.T) {
 			_, err := b.login(t, "ada")
 			wantUnavailable(t, err)
 			b.idp.Behave(func(x *fakeidp.Behavior) { x.Fail = nil })
-			b.mustLogin(t, "ada")
+			b.mustLogin(t)
 		})
 	}
 }
@@ -216,7 +216,7 @@ func TestKeysThatCannotBeFetched(t *testing.T) {
 // provider.
 func TestUnknownKeysAreLookedUpOnlySoOften(t *testing.T) {
 	b := found(t)
-	b.mustLogin(t, "ada")
+	b.mustLogin(t)
 	b.idp.Behave(func(x *fakeidp.Behavior) { x.ForeignKey = true })
 	forged, err := b.idp.Sign(b.idp.LogoutClaims(clientID, "ada", ""), "logout+jwt")
 	if err != nil {
@@ -231,13 +231,13 @@ func TestUnknownKeysAreLookedUpOnlySoOften(t *testing.T) {
 	if fetched := b.idp.Calls()[fakeidp.JWKS]; fetched != keyFetches {
 		t.Errorf("the keys were fetched %d times", fetched)
 	}
-	b.mustLogin(t, "ada")
+	b.mustLogin(t)
 	b.clock.Move(3 * keyFetchEvery)
 	b.idpClock.Move(3 * keyFetchEvery)
 	if err := b.idp.RotateKey("ES256"); err != nil {
 		t.Fatal(err)
 	}
-	b.mustLogin(t, "ada")
+	b.mustLogin(t)
 }
 
 func TestLimitsOfTheTransport(t *testing.T) {
@@ -256,13 +256,17 @@ func TestLimitsOfTheTransport(t *testing.T) {
 			secretGoes <- r.URL.String()
 		}
 	})
-	client := newClient(&http.Client{Transport: inProcess{network}}, time.Now)
+	client := newClient(&http.Client{Transport: inProcess{network}})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://id.example.com/post", strings.NewReader("client_secret=x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response, err := client.Do(request); err != nil || response.StatusCode != http.StatusTemporaryRedirect {
-		t.Errorf("a POST was sent on: %v %v", response, err)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusTemporaryRedirect {
+		t.Errorf("a POST was sent on: %s %v", response.Status, err)
 	}
 	select {
 	case to := <-secretGoes:

@@ -135,9 +135,9 @@ func (b *bed) login(t testing.TB, username string) (Login, error) {
 	return b.provider.Exchange(t.Context(), attempt, callback)
 }
 
-func (b *bed) mustLogin(t testing.TB, username string) Login {
+func (b *bed) mustLogin(t testing.TB) Login {
 	t.Helper()
-	login, err := b.login(t, username)
+	login, err := b.login(t, "ada")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,9 @@ func (p *Provider) LogoutToken(ctx context.Context, raw string) (Logout, error) 
 	if err := checkType(raw, "logout+jwt"); err != nil {
 		return Logout{}, refuseLogout("%s", err)
 	}
-	verifier, k := p.verifier(d)
-	token, err := verifier.VerifyLogout(oidc.ClientContext(ctx, p.client), raw)
-	if trouble := k.trouble(); trouble != nil {
+	verifier, j := p.verifier(d)
+	token, err := verifier.VerifyLogout(ctx, raw)
+	if trouble := j.trouble(); trouble != nil {
 		return Logout{}, trouble
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ func TestRefresh(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := found(t)
-			first := b.mustLogin(t, "ada")
+			first := b.mustLogin(t)
 			b.idp.Behave(behave)
 			login := first
 			for range 3 {
@@ -67,7 +67,7 @@ func TestRefusedRefresh(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := found(t, corp)
-			login := b.mustLogin(t, "ada")
+			login := b.mustLogin(t)
 			row.change(b)
 			_, err := b.provider.Refresh(t.Context(), login)
 			wantRefused(t, err, row.reason)
@@ -77,7 +77,7 @@ func TestRefusedRefresh(t *testing.T) {
 
 func TestRefreshTokenServesOnce(t *testing.T) {
 	b := found(t)
-	old := b.mustLogin(t, "ada")
+	old := b.mustLogin(t)
 	next, err := b.provider.Refresh(t.Context(), old)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestRefreshTokenServesOnce(t *testing.T) {
 
 func TestRefreshOfWhatIsNotOurs(t *testing.T) {
 	b := found(t)
-	login := b.mustLogin(t, "ada")
+	login := b.mustLogin(t)
 	for name, change := range map[string]func(*Login){
 		"no refresh token": func(l *Login) { l.RefreshToken = "" },
 		"other issuer":     func(l *Login) { l.Issuer = "https://evil.example.com" },
@@ -112,7 +112,7 @@ func TestRefreshOfWhatIsNotOurs(t *testing.T) {
 // the session.
 func TestRefreshKeepsTheNewTokenOfAProviderInTrouble(t *testing.T) {
 	b := found(t)
-	old := b.mustLogin(t, "ada")
+	old := b.mustLogin(t)
 	b.idp.SetUser(fakeidp.User{Username: "ada", Subject: "u-1", Email: "ada@corp.com", Claims: map[string]any{"email": nil}})
 	b.idp.Behave(func(x *fakeidp.Behavior) { x.Fail = map[string]int{fakeidp.UserInfo: 503} })
 	kept, err := b.provider.Refresh(t.Context(), old)
@@ -139,7 +139,7 @@ func TestTroubleAtTheTokenEndpoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := found(t)
-			login := b.mustLogin(t, "ada")
+			login := b.mustLogin(t)
 			attempt, callback := b.begin(t, "ada")
 			b.idp.Behave(behave)
 			_, err := b.provider.Exchange(t.Context(), attempt, callback)

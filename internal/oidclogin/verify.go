@@ -14,40 +14,37 @@ import (
 // maxToken is the longest token that is looked at.
 const maxToken = 64 << 10
 
-// keys notes why keys could not be fetched, which go-oidc's verifier turns into
-// words.
-type keys struct {
-	remote *oidc.RemoteKeySet
-	err    error
+// judge is a key set that notes its error, of which go-oidc's verifier leaves
+// only the words.
+type judge struct {
+	keys *keySet
+	err  error
 }
 
 // VerifySignature is oidc.KeySet's.
-func (k *keys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.remote.VerifySignature(ctx, token)
-	k.err = err
+func (j *judge) VerifySignature(ctx context.Context, token string) ([]byte, error) {
+	payload, err := j.keys.VerifySignature(ctx, token)
+	j.err = err
 	return payload, err
 }
 
 // trouble returns the error of fetching the keys if that is what went wrong.
-func (k *keys) trouble() error {
-	switch {
-	case k.err == nil:
-		return nil
-	case isTransport(k.err), errors.Is(k.err, context.Canceled), errors.Is(k.err, context.DeadlineExceeded):
-		return unavailable("fetching keys", shorten(k.err))
+func (j *judge) trouble() error {
+	if errors.Is(j.err, errNoKeys) || errors.Is(j.err, context.Canceled) || errors.Is(j.err, context.DeadlineExceeded) {
+		return unavailable("checking a signature", j.err)
 	}
 	return nil
 }
 
 // verifier is good for one token. Its clock is behind by the leeway, within
 // which an expired token counts; go-oidc gives nbf five minutes from there.
-func (p *Provider) verifier(d *discovered) (*oidc.IDTokenVerifier, *keys) {
-	k := &keys{remote: d.keys}
-	return oidc.NewVerifier(p.config.Issuer, k, &oidc.Config{
+func (p *Provider) verifier(d *discovered) (*oidc.IDTokenVerifier, *judge) {
+	j := &judge{keys: d.keys}
+	return oidc.NewVerifier(p.config.Issuer, j, &oidc.Config{
 		ClientID:             p.config.ClientID,
 		SupportedSigningAlgs: d.algorithms,
 		Now:                  func() time.Time { return p.config.Now().Add(-Leeway) },
-	}), k
+	}), j
 }
 
 // verify checks an ID token by OpenID Connect Core 1.0, section 3.1.3.7, all but
@@ -56,9 +53,9 @@ func (p *Provider) verify(ctx context.Context, d *discovered, raw string) (*oidc
 	if err := checkType(raw, ""); err != nil {
 		return nil, nil, refuse(sayAgain, "ID token: %s", err)
 	}
-	verifier, k := p.verifier(d)
+	verifier, j := p.verifier(d)
 	token, err := verifier.Verify(ctx, raw)
-	if trouble := k.trouble(); trouble != nil {
+	if trouble := j.trouble(); trouble != nil {
 		return nil, nil, trouble
 	}
 	if err != nil {
