@@ -2,7 +2,6 @@ package oidclogin
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -238,49 +237,4 @@ func TestUnknownKeysAreLookedUpOnlySoOften(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.mustLogin(t)
-}
-
-func TestLimitsOfTheTransport(t *testing.T) {
-	secretGoes := make(chan string, 1)
-	network := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/post":
-			http.Redirect(w, r, "https://evil.example.com/stolen", http.StatusTemporaryRedirect)
-		case "/down":
-			http.Redirect(w, r, "http://id.example.com/ok", http.StatusFound)
-		case "/loop":
-			http.Redirect(w, r, "/loop", http.StatusFound)
-		case "/endless":
-			_, _ = w.Write(make([]byte, maxAnswer+1))
-		case "/stolen":
-			secretGoes <- r.URL.String()
-		}
-	})
-	client := newClient(&http.Client{Transport: inProcess{network}})
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://id.example.com/post", strings.NewReader("client_secret=x"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusTemporaryRedirect {
-		t.Errorf("a POST was sent on: %s %v", response.Status, err)
-	}
-	select {
-	case to := <-secretGoes:
-		t.Errorf("the secret went to %s", to)
-	default:
-	}
-	for _, path := range []string{"/down", "/loop", "/endless"} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://id.example.com"+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if response, err := client.Do(request); err == nil {
-			_ = response.Body.Close()
-			t.Errorf("%s: %s", path, response.Status)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package oidclogin
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -131,6 +132,33 @@ func TestTokenIsNotJudgedByAnOlderAnswer(t *testing.T) {
 		}
 		if fetches != 2 {
 			t.Errorf("%d fetches", fetches)
+		}
+	})
+}
+
+// Whoever fetches may go away; the others get the answer.
+func TestKeysArriveThoughTheFirstToAskGaveUp(t *testing.T) {
+	key, token := newSigner(t, "k")
+	synctest.Test(t, func(t *testing.T) {
+		server := &published{gate: make(chan struct{}), document: func() string {
+			return encode(t, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+		}}
+		keys := newKeySet(&http.Client{Transport: inProcess{server}}, "https://id.example.com/keys", []string{"ES256"}, newBed(t).clock.Now)
+		first, cancel := context.WithCancel(t.Context())
+		results := make(chan error, 2)
+		for _, ctx := range []context.Context{first, t.Context()} {
+			go func() {
+				_, err := keys.VerifySignature(ctx, token)
+				results <- err
+			}()
+			synctest.Wait()
+		}
+		cancel()
+		close(server.gate)
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
