@@ -30,6 +30,7 @@ var tree = layers.Table{
 			"deploy",
 			"internal/arn",
 			"internal/layers",
+			"internal/session",
 		},
 		1: {
 			"internal/authnconfig",
@@ -67,6 +68,7 @@ var tree = layers.Table{
 		"internal/fakeaws",
 		"internal/fakevault",
 		"internal/fakeidp",
+		"internal/redisbed",
 	},
 	FakeUsers: []string{
 		"internal/demo",
