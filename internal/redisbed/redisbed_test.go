@@ -18,7 +18,7 @@ func ask(t *testing.T, addr, command string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // nothing was left to send
 	if err := conn.SetDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func shortSecret(i, length int) error {
 // on how often strangers may make the program seal something.
 func (k *Keys) Seal(purpose string, plaintext, associated []byte) string {
 	sealed := make([]byte, saltSize+nonceSize, saltSize+nonceSize+len(plaintext)+tagSize)
-	rand.Read(sealed) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(sealed)
 	aead := sealer(k.roots[0], purpose, sealed[:saltSize])
 	sealed = aead.Seal(sealed, sealed[saltSize:], plaintext, associated)
 	return base64.RawURLEncoding.EncodeToString(sealed)

@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -61,8 +63,8 @@ func NewRedis(cfg RedisConfig) (*Redis, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("a Redis store needs keys that seal its sessions")
 	}
-	options, err := redis.ParseURL(cfg.URL)
-	if err != nil {
+	options, ok := parseURL(cfg.URL)
+	if !ok {
 		// The library's words may hold a piece of the password.
 		return nil, errors.New("the Redis URL cannot be read; it looks like redis://[user:password@]host[:port][/database], " +
 			"rediss:// likewise for TLS, or unix://[user:password@]/path, with special characters of the password %-encoded")
@@ -71,6 +73,8 @@ func NewRedis(cfg RedisConfig) (*Redis, error) {
 	if options.TLSConfig != nil && cfg.RootCAs != nil {
 		options.TLSConfig.RootCAs = cfg.RootCAs
 	}
+	// The library has one logger for the whole process.
+	redis.SetLogger(libraryLog{cfg.Log})
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -82,6 +86,28 @@ func NewRedis(cfg RedisConfig) (*Redis, error) {
 		// The braces keep the keys of one script together in a Redis cluster.
 		prefix: "aws-auth-refresher:login:{" + hex.EncodeToString(namespace[:8]) + "}:",
 	}, nil
+}
+
+// parseURL reads a URL, and refuses a password without its "@", which the
+// library takes for a host.
+func parseURL(text string) (*redis.Options, bool) {
+	options, err := redis.ParseURL(text)
+	if err != nil {
+		return nil, false
+	}
+	if options.Network == "unix" {
+		return options, true
+	}
+	host, _, err := net.SplitHostPort(options.Addr)
+	return options, err == nil && (!strings.Contains(host, ":") || net.ParseIP(host) != nil)
+}
+
+// libraryLog passes on what the library says about its connections.
+type libraryLog struct{ log logr.Logger }
+
+// Printf is what the library calls.
+func (l libraryLog) Printf(_ context.Context, format string, args ...any) {
+	l.log.V(1).Info("from the Redis client", "said", fmt.Sprintf(format, args...))
 }
 
 // setUp makes the client give up soon. What the URL says stays.
@@ -202,7 +228,8 @@ func (r *Redis) Peek(ctx context.Context, id ID) (Session, error) {
 }
 
 // End ends a session and returns what it was. The Watch of every replica hears
-// of it.
+// of it. If Redis ends it but its answer is lost on the way, End says
+// ErrUnavailable or, after its second try, ErrNotFound.
 func (r *Redis) End(ctx context.Context, id ID) (Session, error) {
 	return r.end(ctx, id.Key())
 }

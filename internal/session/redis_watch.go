@@ -23,23 +23,21 @@ const (
 // time runs out is not heard of, and ctx's end is no error.
 func (r *Redis) Watch(ctx context.Context, ended func(key string), recheck func()) error {
 	wait := watchWait
-	for ctx.Err() == nil {
-		subscribed := func() {
+	for {
+		err := r.watch(ctx, ended, func() {
 			wait = watchWait
 			recheck()
+		})
+		if ctx.Err() == nil {
+			r.cfg.Log.Info("watching for ended sessions was interrupted", "error", err.Error())
 		}
-		err := r.watch(ctx, ended, subscribed)
-		if ctx.Err() != nil {
-			break
-		}
-		r.cfg.Log.Info("watching for ended sessions was interrupted", "error", err.Error())
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(wait/2 + rand.N(wait/2)): //nolint:gosec // spreads replicas, hides nothing
 		}
 		wait = min(2*wait, maxWatchWait)
 	}
-	return nil
 }
 
 // watch does so over one connection, until that fails.

