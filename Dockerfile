@@ -16,7 +16,8 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath \
       -ldflags "-s -w -X github.com/aws-auth-refresher/aws-auth-refresher/internal/app.version=$VERSION" \
-      -o /out/aws-auth-refresher .
+      -o /out/aws-auth-refresher . \
+    && ln -s aws-auth-refresher /out/start
 
 # CA certificates and a passwd file, no shell. Nothing is written to the root file
 # system, which may be read-only.
@@ -24,7 +25,10 @@ FROM gcr.io/distroless/static-debian12:nonroot
 LABEL org.opencontainers.image.source="https://github.com/aws-auth-refresher/aws-auth-refresher" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/LICENSE /licenses/LICENSE
-COPY --from=build /out/aws-auth-refresher /aws-auth-refresher
+# Also as /start, which is the login proxy: what runs images of eks-auth-proxy says
+# ./start, be it as arguments (docker run IMAGE ./start --flags) or as command.
+COPY --from=build /out/ /
+WORKDIR /
 # By number, so that runAsNonRoot can be checked.
 USER 65532:65532
 ENTRYPOINT ["/aws-auth-refresher"]

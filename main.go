@@ -10,5 +10,6 @@ import (
 )
 
 func main() {
-	os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.Version(), demo.Command()))
+	os.Exit(app.Main(app.Arguments(os.Args[0], os.Args[1:]),
+		app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.LoginProxy(), app.Version(), demo.Command()))
 }

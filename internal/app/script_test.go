@@ -13,8 +13,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(withControlPlane{m}, map[string]func(){
 		"aws-auth-refresher": func() {
-			os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.Version()))
+			os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.LoginProxy(), app.Version()))
 		},
+		"start": func() { os.Exit(app.Main(app.Arguments(os.Args[0], os.Args[1:]), app.LoginProxy())) },
 	})
 }
 
