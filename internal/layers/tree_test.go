@@ -31,6 +31,7 @@ var tree = layers.Table{
 			"internal/arn",
 			"internal/layers",
 			"internal/session",
+			"internal/page",
 		},
 		1: {
 			"internal/authnconfig",
