@@ -49,6 +49,7 @@ var tree = layers.Table{
 		3: {
 			"controllers",
 			"internal/execplugin",
+			"internal/loginproxy",
 			"internal/mappings",
 			"internal/serve",
 			"internal/tokenreview",

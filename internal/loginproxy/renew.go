@@ -1,0 +1,305 @@
+package loginproxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/oidclogin"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/webidentity"
+)
+
+const (
+	// tokenAge is from when on a token is made anew, and tokenJitter how much
+	// later, so that not all are at once. Tokens last 14 minutes.
+	tokenAge    = 10 * time.Minute
+	tokenJitter = 2 * time.Minute
+	// tokenMargin is what a token must have left to be used at all.
+	tokenMargin = 30 * time.Second
+	// credentialsLeft is what credentials have left when they are renewed, and
+	// credentialsJitter how much more.
+	credentialsLeft   = 5 * time.Minute
+	credentialsJitter = time.Minute
+	renewTimeout      = 30 * time.Second
+	renewRetry        = 15 * time.Second
+	peekEvery         = 200 * time.Millisecond
+)
+
+// token is an EKS token of a session, which only this replica knows.
+type token struct {
+	value       string
+	accessKeyID string
+	renew       time.Time // from when on another one is made
+	expires     time.Time
+}
+
+// bearer gives a token of the session. A request waits only if there is none
+// that is still good.
+func (p *Proxy) bearer(ctx context.Context, c caller) (string, error) {
+	v, s, now := c.stream.live, c.session, p.c.Now()
+	if !now.Before(s.Credentials.Expires) && !s.Credentials.Expires.IsZero() {
+		renewed, err := p.renewNow(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		s = renewed
+	} else if p.due(v, s, now) {
+		p.startRenewal(v)
+	}
+	t := v.token.Load()
+	if t == nil || t.accessKeyID != s.Credentials.AccessKeyID || !now.Before(t.expires) {
+		return p.mint(v, s)
+	}
+	if !now.Before(t.renew) && v.minting.CompareAndSwap(false, true) {
+		p.background.Go(func() {
+			defer v.minting.Store(false)
+			if _, err := p.mint(v, s); err != nil {
+				p.c.Log.Error(err, "Making a token", "session", v.key[:12])
+			}
+		})
+	}
+	return t.value, nil
+}
+
+func (p *Proxy) mint(v *live, s session.Session) (string, error) {
+	now := p.c.Now()
+	t, err := ekstoken.Mint(ekstoken.MintConfig{
+		ClusterID: p.c.ClusterName, Region: p.c.Region, Now: func() time.Time { return now },
+		Credentials: ekstoken.Credentials(s.Credentials),
+	})
+	if err != nil {
+		return "", err
+	}
+	v.token.Store(&token{
+		value: t.Value, accessKeyID: s.Credentials.AccessKeyID, expires: t.Expires.Add(-tokenMargin),
+		renew: now.Add(tokenAge + rand.N(tokenJitter)), //nolint:gosec // spreads load, hides nothing
+	})
+	return t.Value, nil
+}
+
+// due tells whether a session's credentials are to be renewed.
+func (p *Proxy) due(v *live, s session.Session, now time.Time) bool {
+	if s.RefreshToken == "" || s.Credentials.Expires.IsZero() || s.Pending || s.Identity == "" {
+		return false
+	}
+	// The jitter is the session's own: it stays the same from look to look.
+	jitter := time.Duration(v.key[0]) * credentialsJitter / 256
+	return s.Credentials.Expires.Sub(now) < credentialsLeft+jitter
+}
+
+// renewal is one under way in this replica; err is set when done is closed.
+type renewal struct {
+	done chan struct{}
+	err  error
+}
+
+// startRenewal renews a session's credentials in the background, once at a time
+// and not too soon after it went wrong. It gives the one that is under way, or
+// nil if it is too soon.
+func (p *Proxy) startRenewal(v *live) *renewal {
+	v.renewal.Lock()
+	defer v.renewal.Unlock()
+	if v.running != nil {
+		return v.running
+	}
+	if p.c.Now().Before(v.retryAt) {
+		return nil
+	}
+	run := &renewal{done: make(chan struct{})}
+	v.running = run
+	p.background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), renewTimeout)
+		defer cancel()
+		run.err = p.renew(ctx, v)
+		v.renewal.Lock()
+		defer v.renewal.Unlock()
+		v.running = nil
+		if run.err != nil {
+			v.retryAt = p.c.Now().Add(renewRetry)
+		}
+		close(run.done)
+	})
+	return run
+}
+
+// renewNow waits for a renewal, because the old credentials are not good any
+// more.
+func (p *Proxy) renewNow(ctx context.Context, c caller) (session.Session, error) {
+	v := c.stream.live
+	if c.session.RefreshToken == "" {
+		return session.Session{}, cmp.Or(p.end(ctx, v.id, "credentials expired"), errNoSession)
+	}
+	run := p.startRenewal(v)
+	if run == nil {
+		return session.Session{}, fmt.Errorf("renewing credentials was tried just now: %w", webidentity.ErrUnavailable)
+	}
+	select {
+	case <-ctx.Done():
+		return session.Session{}, ctx.Err()
+	case <-run.done:
+	}
+	if run.err != nil && !errors.Is(run.err, errNoSession) {
+		return session.Session{}, run.err
+	}
+	s, err := p.c.Sessions.Peek(ctx, v.id)
+	switch {
+	case errors.Is(err, session.ErrNotFound):
+		return session.Session{}, errNoSession
+	case err != nil:
+		return session.Session{}, err
+	case !p.c.Now().Before(s.Credentials.Expires):
+		return session.Session{}, cmp.Or(p.end(ctx, v.id, "credentials expired"), errNoSession)
+	}
+	return s, nil
+}
+
+// renew gets a session new credentials with its refresh token, unless another
+// replica does or did. Providers that rotate refresh tokens take each only once,
+// so that only one may be about to use it.
+func (p *Proxy) renew(ctx context.Context, v *live) error {
+	for {
+		release, ok, err := p.c.Sessions.Lock(ctx, v.id, renewTimeout)
+		if err != nil {
+			return err
+		}
+		if ok {
+			defer release()
+			return p.renewLocked(ctx, v)
+		}
+		if done, err := p.renewedElsewhere(ctx, v); done || err != nil {
+			return err
+		}
+	}
+}
+
+// renewedElsewhere waits a little for the replica that renews.
+func (p *Proxy) renewedElsewhere(ctx context.Context, v *live) (bool, error) {
+	timer := time.NewTimer(peekEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, fmt.Errorf("waiting for another replica: %w", webidentity.ErrUnavailable)
+	case <-timer.C:
+	}
+	s, err := p.peek(ctx, v)
+	return err == nil && !p.due(v, s, p.c.Now()), err
+}
+
+// peek reads the session without marking it used; if it is gone, it ends here.
+func (p *Proxy) peek(ctx context.Context, v *live) (session.Session, error) {
+	s, err := p.c.Sessions.Peek(ctx, v.id)
+	if errors.Is(err, session.ErrNotFound) {
+		p.lives.end(v.key)
+		return session.Session{}, errNoSession
+	}
+	if err == nil {
+		p.lives.refresh(v, s)
+	}
+	return s, err
+}
+
+func (p *Proxy) renewLocked(ctx context.Context, v *live) error {
+	s, err := p.peek(ctx, v)
+	if err != nil || !p.due(v, s, p.c.Now()) {
+		return err
+	}
+	err = p.renewHeld(ctx, v, s)
+	switch {
+	case err == nil:
+		p.metrics.renewals.WithLabelValues("ok").Inc()
+	case !errors.Is(err, errNoSession):
+		p.metrics.renewals.WithLabelValues(result(describe(err))).Inc()
+		p.c.Log.Error(err, "Renewing credentials", "session", v.key[:12], "user", s.Email)
+	}
+	return err
+}
+
+// renewHeld stores the new login before it is used: its refresh token has taken
+// the old one's place.
+func (p *Proxy) renewHeld(ctx context.Context, v *live, s session.Session) error {
+	if !v.partly {
+		login, err := p.c.Provider.Refresh(ctx, oidclogin.Login{
+			Issuer: s.Issuer, Subject: s.Subject, SID: s.SID, Email: s.Email, Claims: s.Claims,
+			IDToken: s.IDToken, RefreshToken: s.RefreshToken,
+		})
+		if _, refused := errors.AsType[*oidclogin.Refused](err); refused {
+			// The session goes on as long as what it has: nothing can be renewed.
+			p.c.Log.Info("Renewal refused", "session", v.key[:12], "user", s.Email, "cause", err.Error())
+			return p.change(ctx, v, func(s *session.Session) { s.RefreshToken, s.Ends = "", earliest(s.Ends, s.Credentials.Expires) })
+		}
+		if err != nil {
+			return err
+		}
+		if !p.allows(login.Claims, s.Identity) {
+			return cmp.Or(p.end(ctx, v.id, "role policy"), errNoSession)
+		}
+		s.SID, s.Email, s.Claims, s.IDToken, s.RefreshToken = login.SID, login.Email, login.Claims, login.IDToken, login.RefreshToken
+		if err := p.change(ctx, v, func(now *session.Session) {
+			now.SID, now.Email, now.Claims, now.IDToken, now.RefreshToken = s.SID, s.Email, s.Claims, s.IDToken, s.RefreshToken
+		}); err != nil {
+			return err
+		}
+		v.partly = true
+	}
+	fresh, err := p.c.Assumer.Assume(ctx, s.Identity, person(s))
+	if errors.Is(err, webidentity.ErrExpiredLogin) {
+		v.partly = false
+	}
+	if _, denied := errors.AsType[*webidentity.Denied](err); denied {
+		return cmp.Or(p.end(ctx, v.id, "denied by AWS"), errNoSession)
+	}
+	if err != nil {
+		return err
+	}
+	v.partly = false
+	return p.change(ctx, v, func(s *session.Session) { setCredentials(s, fresh) })
+}
+
+const maxConflicts = 5
+
+// change applies a change to what the store holds at this moment, and never to
+// a session that has ended meanwhile.
+func (p *Proxy) change(ctx context.Context, v *live, apply func(*session.Session)) error {
+	for range maxConflicts {
+		s, err := p.peek(ctx, v)
+		if err != nil {
+			return err
+		}
+		apply(&s)
+		err = p.c.Sessions.Update(ctx, v.id, s)
+		switch {
+		case errors.Is(err, session.ErrNotFound):
+			p.lives.end(v.key)
+			return errNoSession
+		case errors.Is(err, session.ErrConflict):
+			continue
+		case err == nil:
+			p.lives.refresh(v, s)
+		}
+		return err
+	}
+	return fmt.Errorf("changing a session: %w", session.ErrConflict)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) && !b.IsZero() {
+		return b
+	}
+	return a
+}
+
+func person(s session.Session) webidentity.Person {
+	return webidentity.Person{Issuer: s.Issuer, Subject: s.Subject, Email: s.Email, IDToken: s.IDToken, Claims: s.Claims}
+}
+
+func setCredentials(s *session.Session, c webidentity.Credentials) {
+	s.RoleSessionName = c.RoleSessionName
+	s.Credentials = session.AWSCredentials{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires,
+	}
+}
