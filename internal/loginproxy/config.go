@@ -164,7 +164,7 @@ func (c Config) withDefaults() Config {
 		c.LoginURL = defaultLoginURL
 	}
 	if c.Transport == nil {
-		c.Transport = defaultTransport()
+		c.Transport = NewTransport()
 	}
 	if c.CookieName == "" {
 		c.CookieName = derivedName(c)
@@ -184,8 +184,10 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// defaultTransport leaves bodies as they are: it asks for no compression itself.
-func defaultTransport() http.RoundTripper {
+// NewTransport makes the default transport, for callers that trust other
+// authorities than the system's. It leaves bodies as they are: it asks for no
+// compression itself.
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          idleUpstream,
