@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -68,7 +71,7 @@ func LoginProxy() *cobra.Command {
 				return err
 			}
 			if check {
-				return checkLoginProxy(cmd.OutOrStdout(), o, unknown)
+				return checkLoginProxy(cmd.Context(), cmd.OutOrStdout(), o, unknown)
 			}
 			return startLoginProxy(cmd.Context(), o, unknown)
 		},
@@ -130,8 +133,11 @@ func (o LoginProxyOptions) findings(unknown []string) (*loginProxySettings, *fin
 }
 
 // checkLoginProxy prints what is to be said about the options.
-func checkLoginProxy(w io.Writer, o LoginProxyOptions, unknown []string) error {
-	_, f := o.findings(unknown)
+func checkLoginProxy(ctx context.Context, w io.Writer, o LoginProxyOptions, unknown []string) error {
+	s, f := o.findings(unknown)
+	if len(f.problems) == 0 {
+		s.tryBuild(ctx, f)
+	}
 	for _, text := range f.problems {
 		fmt.Fprintln(w, "problem:", text)
 	}
@@ -143,6 +149,36 @@ func checkLoginProxy(w io.Writer, o LoginProxyOptions, unknown []string) error {
 	}
 	_, err := fmt.Fprintln(w, "The login proxy can start with these options.")
 	return err
+}
+
+// tryBuild finds out what else is wrong, in files that are named.
+func (s *loginProxySettings) tryBuild(ctx context.Context, f *findings) {
+	if _, err := s.logger(); err != nil {
+		f.problem("%v", err)
+	}
+	account, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		f.problem("reading the AWS configuration: %v", err)
+		return
+	}
+	if s.Region == "" && account.Region == "" {
+		f.note("without --region and AWS_REGION the region is that of the instance it runs on, if there is one; give the cluster's region")
+		account.Region = "us-east-1"
+	}
+	parts, err := s.build(LoginProxyDeps{AWS: account})
+	if err != nil {
+		f.problem("%v", err)
+		return
+	}
+	_ = parts.close()
+}
+
+func (o *LoginProxyOptions) logger() (logr.Logger, error) {
+	logging := Logging{Level: "info", Format: o.LogFormat}
+	if o.Debug {
+		logging.Level = "debug"
+	}
+	return logging.Logger()
 }
 
 // err is all problems, each on a line of its own.

@@ -63,7 +63,7 @@ func (s *loginProxySettings) checkServer(f *findings) {
 	if s.Port < 0 || s.Port > 65535 {
 		f.problem("--port is %d; it must be at most 65535", s.Port)
 	}
-	if _, err := netip.ParseAddr(s.Address); s.Address != "" && err != nil {
+	if _, err := netip.ParseAddr(s.Address); s.Address != "" && s.Address != "localhost" && err != nil {
 		f.problem("--address is %q; give an IP address, and the port as --port", s.Address)
 	}
 	for _, l := range []struct{ flag, address string }{{"auth-address", s.AuthAddress}, {"admin-address", s.AdminAddress}} {
@@ -94,6 +94,9 @@ func (s *loginProxySettings) checkLoginURL(f *findings) {
 }
 
 func (s *loginProxySettings) checkPublicURL(f *findings) {
+	if s.AuthAddress != "" && (s.PublicURL == "" || len(s.TrustedProxies) == 0) {
+		f.note("--auth-address without --public-url and --trusted-proxy knows neither the method nor the page that the other proxy asks about, and refuses links from other sites; set both")
+	}
 	if s.PublicURL == "" {
 		if len(s.TrustedProxies) == 0 {
 			f.note("neither --public-url nor --trusted-proxy is set: the redirect URL is made from the Host header, and of X-Forwarded-* only the scheme is used; set --public-url to what people type")

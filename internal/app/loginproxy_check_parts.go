@@ -65,7 +65,11 @@ func (s *loginProxySettings) checkScopes(f *findings) {
 	if !slices.Contains(s.Scopes, "openid") {
 		f.problem("--scopes lacks openid, without which there is no ID token; add it")
 	}
-	if !slices.Contains(s.Scopes, "email") {
+	switch {
+	case slices.Contains(s.Scopes, "email"):
+	case len(s.EmailDomains) > 0:
+		f.problem("--email-domain needs the scope email; add --scopes email")
+	default:
 		f.note("--scopes lacks email: nobody gets in unless the provider sends the email address anyway")
 	}
 }

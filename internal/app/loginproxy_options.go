@@ -87,6 +87,13 @@ func loginProxyAliases() map[string]string {
 	return map[string]string{"iam-roles": "iam-role", "email-domains": "email-domain"}
 }
 
+// BindFlags adds the flags with their defaults.
+func (o *LoginProxyOptions) BindFlags(flags *pflag.FlagSet) {
+	for _, g := range o.groups() {
+		flags.AddFlagSet(g.flags)
+	}
+}
+
 // groups are the flags with their defaults, in the order of the help text.
 func (o *LoginProxyOptions) groups() []flagGroup {
 	var all []flagGroup
