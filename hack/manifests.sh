@@ -15,7 +15,12 @@ render() {
   say "$1 -> $out/$2"
 }
 
-mkdir -p "$out/authenticator"
+mkdir -p "$out/authenticator" "$out/login-proxy/replicas" "$out/login-proxy/examples"
 render config/common common.yaml
 render config/manager deployment.yaml
 render config/authenticator authenticator/authenticator.yaml
+render config/login-proxy/base login-proxy/login-proxy.yaml
+render config/login-proxy/replicas login-proxy/replicas/login-proxy.yaml
+for example in headlamp ingress-nginx ingress-nginx-auth-request ingress-alb; do
+  render "config/login-proxy/$example" "login-proxy/examples/$example.yaml"
+done

@@ -70,7 +70,7 @@ manifests() {
   [[ -d config ]] || { echo "there is no config/" && return 77; }
   hack/manifests.sh "$work/deploy" || return 1
   for file in "$work"/deploy/*; do
-    diff -u "deploy/$(basename "$file")" "$file" || status=1
+    diff -ru "deploy/$(basename "$file")" "$file" || status=1
   done
   ((status == 0)) || echo "make manifests repairs this"
   return "$status"
