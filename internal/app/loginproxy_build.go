@@ -39,7 +39,9 @@ type LoginProxyDeps struct {
 	// Cluster is asked whether it accepts the users that Vault issues. Default:
 	// --kubernetes-server, or the pod's own cluster.
 	Cluster *rest.Config
-	Log     logr.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	Log logr.Logger
 }
 
 // loginProxyParts are what runs, put together.
@@ -71,7 +73,8 @@ func (s *loginProxySettings) build(deps LoginProxyDeps) (*loginProxyParts, error
 		LoginURL: s.LoginURL, PublicURL: s.public, TrustedProxies: s.trusted,
 		Upstream: s.upstream, PreserveHost: s.ProxyPreserveHost, UpstreamCSP: s.ProxyCSPHeader,
 		ClusterName: s.ClusterName, Region: deps.AWS.Region, Issuer: s.OIDCIssuer, ClientID: s.ClientID,
-		Keys: keys, CookieName: s.CookieName, MaxAge: s.maxAge, Idle: s.SessionIdle, Log: deps.Log, Registerer: parts.registry,
+		Keys: keys, CookieName: s.CookieName, MaxAge: s.maxAge, Idle: s.SessionIdle,
+		Now: deps.Now, Log: deps.Log, Registerer: parts.registry,
 	}
 	for _, step := range []func(*loginproxy.Config, LoginProxyDeps) error{
 		parts.addSessions, parts.addProvider, parts.addRoles, parts.addVault, parts.addTransport, parts.addCertificate,
@@ -88,11 +91,11 @@ func (s *loginProxySettings) build(deps LoginProxyDeps) (*loginProxyParts, error
 
 func (p *loginProxyParts) addSessions(c *loginproxy.Config, deps LoginProxyDeps) error {
 	if p.SessionStore == storeMemory {
-		c.Sessions = session.NewMemory(session.MemoryConfig{Max: p.MaxSessions, Idle: p.SessionIdle})
+		c.Sessions = session.NewMemory(session.MemoryConfig{Max: p.MaxSessions, Idle: p.SessionIdle, Now: deps.Now})
 		return nil
 	}
 	redis, err := session.NewRedis(session.RedisConfig{
-		URL: p.SessionStore, Keys: c.Keys, Idle: p.SessionIdle, Log: deps.Log.WithName("redis"),
+		URL: p.SessionStore, Keys: c.Keys, Idle: p.SessionIdle, Now: deps.Now, Log: deps.Log.WithName("redis"),
 		Associated: strings.Join([]string{p.OIDCIssuer, p.ClientID, p.ClusterName}, "\x00"),
 	})
 	if err != nil {
@@ -106,7 +109,7 @@ func (p *loginProxyParts) addProvider(c *loginproxy.Config, deps LoginProxyDeps)
 	p.provider, err = oidclogin.New(oidclogin.Config{
 		Issuer: p.OIDCIssuer, ClientID: p.ClientID, ClientSecret: p.ClientSecret, Scopes: p.Scopes,
 		EmailDomains: p.EmailDomains, IgnoreEmailVerification: p.IgnoreEmailVerification, RequireEmail: true,
-		HTTPClient: deps.HTTP, Log: deps.Log.WithName("oidc"),
+		HTTPClient: deps.HTTP, Now: deps.Now, Log: deps.Log.WithName("oidc"),
 	})
 	c.Provider = p.provider
 	return err
@@ -145,7 +148,7 @@ func (p *loginProxyParts) addVault(c *loginproxy.Config, deps LoginProxyDeps) er
 	}
 	vault, err := webidentity.NewVault(webidentity.VaultConfig{
 		Name: name, Addr: v.Addr, Namespace: v.Namespace, CAFile: v.CAFile,
-		AuthMount: v.AuthMount, AuthRole: v.AuthRole, AWSMount: v.AWSMount, AWSRole: v.AWSRole,
+		AuthMount: v.AuthMount, AuthRole: v.AuthRole, AWSMount: v.AWSMount, AWSRole: v.AWSRole, Now: deps.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("--vault-…: %w", err)
