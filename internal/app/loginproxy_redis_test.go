@@ -75,7 +75,7 @@ func (b *loginBed) refreshAtOnce(t *testing.T, visitor *browser, replicas ...log
 		for range 5 {
 			for _, r := range replicas {
 				group.Go(func() {
-					if p := visitor.ask(t, http.MethodGet, r.url+"/", "application/json"); p.StatusCode != http.StatusOK {
+					if p := visitor.ask(t, r.url+"/", "application/json"); p.StatusCode != http.StatusOK {
 						t.Errorf("round %d: during a renewal %s says %s\n%s", round, r.url, p.Status, p.text)
 					}
 				})
@@ -125,7 +125,7 @@ func (b *loginBed) logOutElsewhere(t *testing.T, visitor *browser, told, with lo
 	}
 	before := b.count()
 	for _, r := range []loginReplica{told, with} {
-		if p := visitor.ask(t, http.MethodGet, r.url+"/", "application/json"); p.StatusCode != http.StatusUnauthorized {
+		if p := visitor.ask(t, r.url+"/", "application/json"); p.StatusCode != http.StatusUnauthorized {
 			t.Errorf("after the logout %s says %s", r.url, p.Status)
 		}
 	}

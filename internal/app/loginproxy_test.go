@@ -259,12 +259,12 @@ type page struct {
 // get loads a page.
 func (b *browser) get(t *testing.T, address string) page {
 	t.Helper()
-	return b.ask(t, http.MethodGet, address, "text/html")
+	return b.ask(t, address, "text/html")
 }
 
-func (b *browser) ask(t *testing.T, method, address, accept string) page {
+func (b *browser) ask(t *testing.T, address, accept string) page {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
