@@ -42,7 +42,7 @@ func attemptName(state string) string {
 // this browser if there are too many.
 func (p *Proxy) keepAttempt(rec *record, r *http.Request, a attempt) {
 	for _, old := range p.surplus(r, rec.peer) {
-		p.setCookie(rec, http.Cookie{Name: old, MaxAge: -1})
+		p.dropCookie(rec, old)
 	}
 	suffix := attemptName(a.State)
 	value := p.seal(a, suffix)
@@ -50,7 +50,7 @@ func (p *Proxy) keepAttempt(rec *record, r *http.Request, a attempt) {
 		a.Return = "/"
 		value = p.seal(a, suffix)
 	}
-	p.setCookie(rec, http.Cookie{Name: suffix, Value: value, MaxAge: seconds(attemptAge)})
+	p.setCookie(rec, suffix, value, attemptAge)
 }
 
 func (p *Proxy) seal(a attempt, suffix string) string {
@@ -117,7 +117,7 @@ func (p *Proxy) takeAttempt(rec *record, r *http.Request, state string) (attempt
 	if !ok {
 		return attempt{}, false
 	}
-	p.setCookie(rec, http.Cookie{Name: suffix, MaxAge: -1})
+	p.dropCookie(rec, suffix)
 	a, ok := p.openAttempt(suffix, value)
 	return a, ok && subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
 }

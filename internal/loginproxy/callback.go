@@ -90,11 +90,11 @@ func (p *Proxy) finish(rec *record, r *http.Request, o outcome) {
 		return
 	}
 	if o.identity == "" {
-		http.Redirect(rec, r, p.loginLink(o.back), http.StatusSeeOther)
+		rec.redirect(p.loginLink(o.back), http.StatusSeeOther)
 		return
 	}
 	p.metrics.logins.WithLabelValues("ok").Inc()
-	http.Redirect(rec, r, o.back, http.StatusSeeOther)
+	rec.redirect(o.back, http.StatusSeeOther)
 }
 
 // newSession decides which identity the login may take; o.identity stays empty
@@ -194,6 +194,6 @@ func (p *Proxy) establish(ctx context.Context, rec *record, r *http.Request, s s
 		return err
 	}
 	rec.is(id.Key(), s)
-	p.setCookie(rec, http.Cookie{Value: string(id)})
+	p.setCookie(rec, "", string(id), 0)
 	return nil
 }

@@ -70,13 +70,13 @@ func (p *Proxy) serveCheck(w http.ResponseWriter, r *http.Request) {
 	rec.Header().Set("Cache-Control", "no-store")
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	bearer, err := p.checked(ctx, rec, r, about, cancel)
+	bearer, err := p.checked(rec, r.WithContext(ctx), about, cancel)
 	switch {
 	case err == nil:
 		rec.Header().Set("Authorization", "Bearer "+bearer)
 		rec.WriteHeader(http.StatusOK)
 	case about.mode != "nginx" && about.navigates(r) && sendsToLogin(err):
-		http.Redirect(rec, r, rec.peer.origin()+p.loginLink(about.target), http.StatusFound)
+		rec.redirect(rec.peer.origin()+p.loginLink(about.target), http.StatusFound)
 	default:
 		p.deny(rec, r, err)
 	}
@@ -87,7 +87,7 @@ func sendsToLogin(err error) bool {
 }
 
 // checked decides about a request that is described in another one.
-func (p *Proxy) checked(ctx context.Context, rec *record, r *http.Request, about asked, cancel context.CancelFunc) (string, error) {
+func (p *Proxy) checked(rec *record, r *http.Request, about asked, cancel context.CancelFunc) (string, error) {
 	id, ok := p.sessionID(r, rec.peer)
 	if !ok {
 		return "", errNoSession
@@ -101,12 +101,12 @@ func (p *Proxy) checked(ctx context.Context, rec *record, r *http.Request, about
 		!p.sameOrigin(rec.peer, r.Header.Values("Origin")) {
 		return "", errCrossing
 	}
-	c, err := p.find(ctx, rec, id, cancel)
+	c, err := p.find(r.Context(), rec, id, cancel)
 	if err != nil {
 		return "", err
 	}
 	defer p.lives.leave(c.stream)
-	return p.admit(ctx, c)
+	return p.admit(r.Context(), c)
 }
 
 // asked reads what the other proxy asks about. It believes only trusted ones

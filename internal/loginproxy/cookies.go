@@ -56,12 +56,17 @@ func cookie(r *http.Request, name string) (string, bool) {
 	return "", false
 }
 
-// setCookie sets one of this proxy's cookies; c.Name is its suffix.
-func (p *Proxy) setCookie(rec *record, c http.Cookie) {
-	c.Name = p.cookieName(rec.peer, c.Name)
-	c.Path, c.HttpOnly, c.SameSite, c.Secure = "/", true, http.SameSiteLaxMode, rec.peer.https()
-	http.SetCookie(rec, &c)
+// setCookie sets the cookie with a suffix for some time, or until the browser
+// ends if age is 0.
+func (p *Proxy) setCookie(rec *record, suffix, value string, age time.Duration) {
+	http.SetCookie(rec, &http.Cookie{
+		Name: p.cookieName(rec.peer, suffix), Value: value, MaxAge: seconds(age),
+		Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: rec.peer.https(),
+	})
 }
+
+// dropCookie takes it from the browser.
+func (p *Proxy) dropCookie(rec *record, suffix string) { p.setCookie(rec, suffix, "", -time.Second) }
 
 func seconds(d time.Duration) int { return int(d / time.Second) }
 

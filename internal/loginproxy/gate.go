@@ -137,8 +137,7 @@ func (p *Proxy) turnAway(rec *record, r *http.Request, err error) {
 			message: "The cluster does not take your new identity yet.", next: "Try again in a few seconds.",
 		})
 	case (errors.Is(err, errNoSession) || errors.Is(err, errUndecided)) && isNavigation(r):
-		rec.Header().Set("Cache-Control", "no-store")
-		http.Redirect(rec, r, p.loginLink(r.URL.RequestURI()), http.StatusFound)
+		rec.redirect(p.loginLink(r.URL.RequestURI()), http.StatusFound)
 	case errors.Is(err, errNoSession), errors.Is(err, errUndecided):
 		p.refuse(rec, r, problem{
 			status: http.StatusUnauthorized, title: "You are not signed in", again: true, cause: err,

@@ -3,12 +3,11 @@ package loginproxy
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
-
-	"encoding/base64"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/oidclogin"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/page"
@@ -27,7 +26,7 @@ func (p *Proxy) loginPage(rec *record, r *http.Request) {
 	}
 	switch {
 	case err == nil && c.session.Pending: // until now
-		http.Redirect(rec, r, back, http.StatusSeeOther)
+		rec.redirect(back, http.StatusSeeOther)
 	case err == nil:
 		p.signedIn(rec, c, back)
 	case errors.Is(err, errUndecided):
@@ -85,7 +84,7 @@ func (p *Proxy) choose(rec *record, r *http.Request, back string) {
 			p.refuse(rec, r, describe(err))
 			return
 		}
-		p.setCookie(rec, http.Cookie{Name: csrfSuffix, Value: value})
+		p.setCookie(rec, csrfSuffix, value, 0)
 	}
 	p.picker(rec, page.PickerView{
 		CSRF: p.c.Keys.MACs(csrfPurpose, value)[0], ReturnTo: back, Roles: roles(p.identities),
@@ -236,6 +235,5 @@ func (p *Proxy) begin(rec *record, r *http.Request, chosen, back string) {
 		return
 	}
 	p.keepAttempt(rec, r, a)
-	rec.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(rec, r, address, http.StatusSeeOther)
+	rec.redirect(address, http.StatusSeeOther)
 }

@@ -47,12 +47,11 @@ func (p *Proxy) logout(rec *record, r *http.Request) {
 		return
 	}
 	p.forget(rec)
-	rec.Header().Set("Referrer-Policy", "no-referrer")
-	http.Redirect(rec, r, address, http.StatusSeeOther)
+	rec.redirect(address, http.StatusSeeOther)
 }
 
 // forget takes the session's cookie from the browser.
-func (p *Proxy) forget(rec *record) { p.setCookie(rec, http.Cookie{MaxAge: -1}) }
+func (p *Proxy) forget(rec *record) { p.dropCookie(rec, "") }
 
 func (p *Proxy) signedOut(rec *record) {
 	p.forget(rec)

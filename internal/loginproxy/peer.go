@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -66,8 +67,8 @@ func (p *Proxy) trusts(a netip.Addr) bool {
 func (p *Proxy) chain(nearest netip.Addr, headers []string) (client netip.Addr, forwarded string) {
 	client, forwarded = nearest, nearest.String()
 	hops := strings.Split(strings.Join(headers, ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	for _, hop := range slices.Backward(hops) {
+		a, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil {
 			return client, forwarded
 		}

@@ -40,7 +40,7 @@ type policyRule struct {
 //	  identities: ["arn:aws:iam::111122223333:role/viewer", "vault:dev"]
 //
 // A login may take what any rule grants it. The error has one sentence for each
-// mistake; what is unknown or misspelt is one.
+// mistake; what is unknown or misspelled is one.
 func ParsePolicy(text []byte) (*Policy, error) {
 	var file struct {
 		Rules []policyRule `yaml:"rules"`

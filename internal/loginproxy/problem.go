@@ -36,6 +36,7 @@ func (p *Proxy) refuse(rec *record, r *http.Request, pr problem) {
 	rec.cause = pr.cause
 	header := rec.Header()
 	header.Set("Cache-Control", "no-store")
+	header.Set("X-Request-Id", rec.id)
 	if pr.retry > 0 {
 		header.Set("Retry-After", strconv.Itoa(max(1, seconds(pr.retry))))
 	}

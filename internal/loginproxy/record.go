@@ -108,6 +108,16 @@ func (rec *record) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, nil
 }
 
+// redirect leads the browser on, to exactly that address.
+func (rec *record) redirect(to string, status int) {
+	header := rec.Header()
+	header.Set("Location", to)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Request-Id", rec.id)
+	rec.WriteHeader(status)
+}
+
 // forwarding notes that the upstream comes into play from here on, unless the
 // session has ended.
 func (rec *record) forwarding() bool {

@@ -168,8 +168,9 @@ func (p *Proxy) renew(ctx context.Context, v *live) error {
 			return err
 		}
 		if ok {
-			defer release()
-			return p.renewLocked(ctx, v)
+			err = p.renewLocked(ctx, v)
+			release()
+			return err
 		}
 		if done, err := p.renewedElsewhere(ctx, v); done || err != nil {
 			return err
