@@ -410,7 +410,7 @@ func (b *browser) submit(from answer, target string, fields ...string) answer {
 	return b.do(http.MethodPost, target, form.Encode(), "Accept", "text/html", "Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate")
 }
 
-// begin goes as far as the provider, and comes back with the callback's address.
+// begin goes as far as the provider, and gives path and query of the callback.
 func (b *bed) begin(br *browser, user, role, back string) string {
 	br.t.Helper()
 	a := br.page("/login?return_to=" + url.QueryEscape(back))
@@ -424,7 +424,7 @@ func (b *bed) begin(br *browser, user, role, back string) string {
 	if err != nil {
 		br.t.Fatal(err)
 	}
-	return to.String()
+	return to.RequestURI()
 }
 
 // login logs a browser in and returns the callback's answer.
