@@ -263,6 +263,13 @@ func (u *upstream) took() []arrived {
 	return got
 }
 
+// seen is what it got and nobody took yet.
+func (u *upstream) seen() []arrived {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return append([]arrived(nil), u.got...)
+}
+
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body []byte
 	if r.Header.Get("Upgrade") == "" {
@@ -302,6 +309,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/dies":
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case r.URL.Path == "/sets-cookies":
 		w.Header().Add("Set-Cookie", cookie+"=planted; Path=/")

@@ -24,6 +24,7 @@ func (p *Proxy) forward(rec *record, r *http.Request, bearer string) {
 		Rewrite:        func(out *httputil.ProxyRequest) { p.rewrite(rec, out, bearer) },
 		Transport:      p.c.Transport,
 		BufferPool:     &p.buffers,
+		FlushInterval:  -1, // at once
 		ModifyResponse: func(answer *http.Response) error { return p.receive(rec, answer) },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			p.refuse(rec, r, p.undelivered(rec, err))

@@ -95,7 +95,12 @@ func (p *Proxy) look(v *live, now time.Time) {
 		p.lives.end(v.key)
 		p.background.Go(func() { _ = p.end(context.Background(), v.id, "age") }) // logged
 	case expired(s.Credentials.Expires, now) && streams:
-		p.background.Go(func() { p.overdue(v) })
+		if v.overdue.CompareAndSwap(false, true) {
+			p.background.Go(func() {
+				defer v.overdue.Store(false)
+				p.overdue(v)
+			})
+		}
 	case p.due(v, s, now):
 		p.startRenewal(v)
 	}
@@ -104,8 +109,8 @@ func (p *Proxy) look(v *live, now time.Time) {
 	}
 }
 
-// overdue closes what a session has open if its credentials have ended and no
-// replica has renewed them.
+// overdue closes what a session has open if its credentials have ended and
+// cannot be renewed.
 func (p *Proxy) overdue(v *live) {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
@@ -115,6 +120,11 @@ func (p *Proxy) overdue(v *live) {
 	case err == nil && s.RefreshToken == "":
 		_ = p.end(ctx, v.id, "credentials expired") // logged
 	default:
+		if run := p.startRenewal(v); run != nil {
+			if <-run.done; run.err == nil {
+				return
+			}
+		}
 		p.lives.end(v.key)
 	}
 }

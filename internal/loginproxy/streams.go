@@ -33,6 +33,7 @@ type live struct {
 
 	token   atomic.Pointer[token]
 	minting atomic.Bool
+	overdue atomic.Bool
 
 	renewal sync.Mutex
 	running *renewal  // guarded by renewal; nil: none
