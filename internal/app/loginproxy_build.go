@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -39,6 +40,8 @@ type LoginProxyDeps struct {
 	// Cluster is asked whether it accepts the users that Vault issues. Default:
 	// --kubernetes-server, or the pod's own cluster.
 	Cluster *rest.Config
+	// Listener takes the requests; serving ends it. Default: --address and --port.
+	Listener net.Listener
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	Log logr.Logger

@@ -54,7 +54,7 @@ func (s *loginProxySettings) run(ctx context.Context, notes []string, deps Login
 	if err := parts.assumer.CheckDuration(ctx); err != nil {
 		return fmt.Errorf("--iam-session-duration: %w", err)
 	}
-	listeners, err := s.listen(ctx)
+	listeners, err := s.listen(ctx, deps.Listener)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,9 @@ func (s *loginProxySettings) run(ctx context.Context, notes []string, deps Login
 // loginProxyListeners are where it listens; auth and admin may be nil.
 type loginProxyListeners struct{ main, auth, admin net.Listener }
 
-func (s *loginProxySettings) listen(ctx context.Context) (l loginProxyListeners, err error) {
+// listen opens the listeners, but for the main one if that is given.
+func (s *loginProxySettings) listen(ctx context.Context, given net.Listener) (l loginProxyListeners, err error) {
+	l.main = given
 	defer func() {
 		if err == nil {
 			return
@@ -83,7 +85,7 @@ func (s *loginProxySettings) listen(ctx context.Context) (l loginProxyListeners,
 		{"auth-address", s.AuthAddress, &l.auth},
 		{"admin-address", s.AdminAddress, &l.admin},
 	} {
-		if at.address == "" {
+		if at.address == "" || *at.to != nil {
 			continue
 		}
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", at.address)
