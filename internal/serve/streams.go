@@ -22,8 +22,9 @@ type StreamConfig struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
-	// MaxConnections is how many connections are open at once; more of them
-	// wait to be accepted. Default 10,000.
+	// MaxConnections is how many connections are open at once. One more has the
+	// connection closed that is idle for longest, or waits while none is. Default
+	// 10,000.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended; what
 	// takes longer is cut off. Default 20 seconds.
@@ -61,8 +62,10 @@ func RunStreams(ctx context.Context, c StreamConfig) error {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: c.BodyPause},
 		ErrorLog:          errorLog(c.Log),
 	}
+	listener := limit(c.Listener, c.MaxConnections)
+	server.ConnState = listener.track
 	ended := make(chan error, 1)
-	go func() { ended <- serveOn(server, limit(c.Listener, c.MaxConnections), c.Certificate) }()
+	go func() { ended <- serveOn(server, listener, c.Certificate) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serving on %s: %w", c.Listener.Addr(), err)
