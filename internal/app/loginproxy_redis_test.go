@@ -36,6 +36,7 @@ func TestLoginProxyReplicas(t *testing.T) {
 		t.Fatalf("logged in on one replica, the other says %s\n%s", p.Status, p.text)
 	}
 	bed.checkArrived(t)
+	bed.changeSecret(t, visitor, replica)
 	bed.refreshAtOnce(t, visitor, one, other)
 	bed.logOutElsewhere(t, visitor, one, other)
 	bed.withoutRedis(t, redis, one)
@@ -61,6 +62,27 @@ func (b *loginBed) checkArrived(t *testing.T) {
 	}
 	if want := "arn:aws:sts::123456789012:assumed-role/dashboard/jane@corp.example"; id.ARN != want {
 		t.Errorf("the token is that of %s, want %s", id.ARN, want)
+	}
+}
+
+// changeSecret: a replica with another cookie secret lets in whom the old one
+// let in, as long as it knows the old one.
+func (b *loginBed) changeSecret(t *testing.T, visitor *browser, replica func(*app.LoginProxyOptions)) {
+	t.Helper()
+	for reason, row := range map[string]struct {
+		previous []string
+		want     int
+	}{
+		"the old secret is known":     {[]string{strings.Repeat("secret", 10)}, http.StatusOK},
+		"the old secret is not known": {nil, http.StatusUnauthorized},
+	} {
+		r := b.start(t, func(o *app.LoginProxyOptions) {
+			replica(o)
+			o.CookieSecret, o.PreviousCookieSecrets = strings.Repeat("another", 10), row.previous
+		})
+		if p := visitor.ask(t, r.url+"/", "application/json"); p.StatusCode != row.want {
+			t.Errorf("%s: %s, want %d", reason, p.Status, row.want)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-logr/logr/funcr"
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
@@ -62,6 +63,7 @@ type loginBed struct {
 	issuer   *url.URL
 	upstream string // HOST:PORT
 	front    string // what people type; the first replica unless it is set
+	cluster  *rest.Config
 
 	mu       sync.Mutex
 	received []*http.Request
@@ -186,7 +188,7 @@ func (b *loginBed) start(t *testing.T, change func(*app.LoginProxyOptions)) logi
 	})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	deps := app.LoginProxyDeps{AWS: b.aws, Now: b.clock.now, Log: funcr.New(b.log, funcr.Options{Verbosity: 1})}
+	deps := app.LoginProxyDeps{AWS: b.aws, Cluster: b.cluster, Now: b.clock.now, Log: funcr.New(b.log, funcr.Options{Verbosity: 1})}
 	go func() { ended <- app.RunLoginProxy(ctx, o, deps) }()
 	t.Cleanup(func() {
 		stop()
