@@ -103,7 +103,7 @@ func setFromEnv(flag *pflag.Flag, variable, value string) error {
 		return list.Replace(splitList(flag.Name, value))
 	}
 	if err := flag.Value.Set(value); err != nil {
-		return fmt.Errorf("%s is %q, which is no %s: %w", variable, value, typeName(flag.Value.Type()), err)
+		return fmt.Errorf("%s is %q; write %s", variable, value, typeName(flag.Value.Type()))
 	}
 	return nil
 }
@@ -113,11 +113,11 @@ func typeName(kind string) string {
 	case "bool":
 		return "true or false"
 	case "int":
-		return "whole number"
+		return "a whole number"
 	case "duration":
-		return "duration, as 90m or 12h"
+		return "a duration, as 90m or 12h"
 	default:
-		return kind
+		return "a " + kind
 	}
 }
 

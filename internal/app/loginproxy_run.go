@@ -135,7 +135,8 @@ func (p *loginProxyParts) serve(ctx context.Context, l loginProxyListeners, deps
 	streams(&front, ctx, l.main, p.proxy.Handler())
 	deps.Log.Info("serving the login proxy", "address", l.main.Addr().String(), "tls", p.certificate != nil,
 		"upstream", p.upstream.String(), "clusterName", p.ClusterName, "issuer", p.OIDCIssuer, "loginURL", p.LoginURL)
-	context.AfterFunc(ctx, func() { deps.Log.Info("stopping; requests under way are finished first") })
+	<-ctx.Done() // also when a server has failed
+	deps.Log.Info("stopping; requests under way are finished first")
 	front.Wait()
 	end()
 	behind.Wait()
