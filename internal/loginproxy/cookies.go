@@ -59,7 +59,7 @@ func cookie(r *http.Request, name string) (string, bool) {
 // setCookie sets the cookie with a suffix for some time, or until the browser
 // ends if age is 0.
 func (p *Proxy) setCookie(rec *record, suffix, value string, age time.Duration) {
-	http.SetCookie(rec, &http.Cookie{
+	http.SetCookie(rec, &http.Cookie{ //nolint:gosec // Secure wherever the browser comes by https
 		Name: p.cookieName(rec.peer, suffix), Value: value, MaxAge: seconds(age),
 		Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: rec.peer.https(),
 	})
