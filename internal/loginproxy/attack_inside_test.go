@@ -146,6 +146,18 @@ func TestWhatAnotherOriginMakesABrowserSend(t *testing.T) {
 	}
 }
 
+// TestNoTraceOfTheToken: TRACE has the upstream say what it was sent.
+func TestNoTraceOfTheToken(t *testing.T) {
+	b := newBed(t)
+	br := b.signedIn(t, "jane", admin)
+	if a := br.do(http.MethodTrace, "/x", ""); a.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", a.StatusCode)
+	}
+	if got := b.upstream.took(); got != nil {
+		t.Errorf("the upstream got %v", got)
+	}
+}
+
 func TestTheUpstreamCannotSetOurCookies(t *testing.T) {
 	b := newBed(t)
 	br := b.signedIn(t, "jane", admin)

@@ -25,10 +25,31 @@ const (
 // that nothing is shared between attempts, nor between replicas.
 type attempt struct {
 	oidclogin.Attempt
-	Identity    string // its key; "" if it is chosen after the login
+	Identity    string // digest of its key, which may be long; "" if it is chosen after the login
 	Return      string
 	RedirectURI string
 	Begun       int64 // Unix seconds
+}
+
+func digest(key string) string {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
+}
+
+// keyOf finds the identity of a digest; "" for none, and false if it is gone.
+func (p *Proxy) keyOf(of string) (string, bool) {
+	if of == "" {
+		return "", true
+	}
+	for _, i := range p.identities {
+		if digest(i.key) == of {
+			return i.key, true
+		}
+	}
+	return "", false
 }
 
 // attemptName is the cookie's suffix: found from the state alone, and not the

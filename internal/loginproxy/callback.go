@@ -50,6 +50,11 @@ func (p *Proxy) callback(rec *record, r *http.Request) {
 		})
 		return
 	}
+	chosen, ok := p.keyOf(a.Identity)
+	if !ok {
+		p.fail(rec, r, notYours())
+		return
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), callbackTimeout)
 	defer cancel()
 	login, err := p.c.Provider.Exchange(ctx, a.Attempt, oidclogin.Callback{
@@ -59,7 +64,7 @@ func (p *Proxy) callback(rec *record, r *http.Request) {
 		p.fail(rec, r, describe(err))
 		return
 	}
-	p.finish(rec, r, outcome{login: login, identity: a.Identity, back: p.returnPath(a.Return)})
+	p.finish(rec, r, outcome{login: login, identity: chosen, back: p.returnPath(a.Return)})
 }
 
 // fail answers a login that did not work out.

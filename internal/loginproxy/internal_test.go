@@ -1,10 +1,16 @@
 package loginproxy
 
 import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 )
@@ -44,5 +50,41 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not said in:\n%v", want, err)
 		}
+	}
+}
+
+// TestInventedSessionsCostNothing: what the store does not know is forgotten.
+func TestInventedSessionsCostNothing(t *testing.T) {
+	p := &Proxy{c: Config{Sessions: session.NewMemory(session.MemoryConfig{}), CookieName: "eks", Now: testNow, Rand: rand.Reader, Log: logr.Discard()}}
+	p.metrics = newMetrics(nil)
+	p.lives = newLives(p.metrics.streams)
+	for i := range 100 {
+		r := httptest.NewRequest(http.MethodGet, "/x", http.NoBody)
+		r.Header.Set("Cookie", fmt.Sprintf("eks=%043d", i))
+		w := httptest.NewRecorder()
+		p.serve(w, r)
+		if w.Code != http.StatusUnauthorized {
+			t.Fatalf("status %d: %s", w.Code, w.Body)
+		}
+	}
+	if n := len(p.lives.all); n != 0 {
+		t.Errorf("%d sessions are remembered", n)
+	}
+}
+
+// TestLongNames: the cookie of an attempt stays small with the longest ARN.
+func TestLongNames(t *testing.T) {
+	long := "arn:aws:iam::111122223333:role/" + strings.Repeat("p/", 250) + strings.Repeat("r", 64)
+	p := &Proxy{c: Config{CookieName: "eks", Keys: testKeys(t), Now: testNow}, identities: []identity{{key: long}}}
+	a := attempt{Identity: digest(long), Return: "/", RedirectURI: "https://" + strings.Repeat("h", 250) + "/login/oauth/callback", Begun: testNow().Unix()}
+	a.State, a.Nonce, a.Verifier = strings.Repeat("s", 43), strings.Repeat("n", 43), strings.Repeat("v", 43)
+	if value := p.seal(a, "-login-00"); len(value) > maxAttemptSize {
+		t.Errorf("%d bytes", len(value))
+	}
+	if key, ok := p.keyOf(a.Identity); !ok || key != long {
+		t.Errorf("%v %q", ok, key)
+	}
+	if _, ok := p.keyOf(digest("gone")); ok {
+		t.Error("an identity that is gone was found")
 	}
 }

@@ -223,7 +223,7 @@ func (p *Proxy) startAgain(rec *record, r *http.Request, c caller) {
 
 // begin sends the browser to the provider.
 func (p *Proxy) begin(rec *record, r *http.Request, chosen, back string) {
-	a := attempt{Identity: chosen, Return: back, RedirectURI: p.redirectURI(rec.peer), Begun: p.c.Now().Unix()}
+	a := attempt{Identity: digest(chosen), Return: back, RedirectURI: p.redirectURI(rec.peer), Begun: p.c.Now().Unix()}
 	var err error
 	if a.Attempt, err = oidclogin.NewAttempt(p.c.Rand); err != nil {
 		p.refuse(rec, r, describe(err))

@@ -67,9 +67,10 @@ func (p *Proxy) serveOwn(rec *record, r *http.Request, own route) {
 }
 
 // isOrigin holds requests in origin form (RFC 9112, section 3.2.1) and those in
-// absolute form that have a path. CONNECT asks for a tunnel.
+// absolute form that have a path. CONNECT asks for a tunnel, TRACE for what the
+// upstream was sent, the token included.
 func isOrigin(r *http.Request) bool {
-	return r.Method != http.MethodConnect && r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/") && isHost(r.Host)
+	return r.Method != http.MethodConnect && r.Method != http.MethodTrace && r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/") && isHost(r.Host)
 }
 
 // methodName keeps what a client invented out of pages and metrics.
