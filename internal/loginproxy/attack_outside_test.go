@@ -1,9 +1,11 @@
 package loginproxy_test
 
 import (
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
@@ -94,10 +96,15 @@ func TestNothingPassesWithoutASession(t *testing.T) {
 // handler: it does not run before the head of a request is there.
 func TestHeadersWithoutEnd(t *testing.T) {
 	b := newBed(t)
-	if got := raw(t, b.address(), "GET /login HTTP/1.1\r\nHost: x\r\nX-Slow: "); strings.Contains(got, "200 OK") {
+	server := httptest.NewUnstartedServer(b.proxy.Handler())
+	server.Config.ReadHeaderTimeout = 300 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	if got := raw(t, address, "GET /login HTTP/1.1\r\nHost: x\r\nX-Slow: "); strings.Contains(got, "200 OK") {
 		t.Errorf("half a head was answered: %s", got)
 	}
-	if got := raw(t, b.address(), "GET /login HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 100<<20)); !strings.Contains(got, "431") && got != "" {
+	if got := raw(t, address, "GET /login HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 100<<20)); !strings.Contains(got, "431") && got != "" {
 		t.Errorf("100 MB of header were answered: %.200s", got)
 	}
 	if got := b.upstream.took(); got != nil {

@@ -209,7 +209,7 @@ func (b *bed) replica(t testing.TB, c loginproxy.Config) (p *loginproxy.Proxy, m
 	}
 	run(t, p.Run)
 	main, checks = httptest.NewUnstartedServer(p.Handler()), httptest.NewServer(p.AuthHandler())
-	main.Config.ReadHeaderTimeout = 300 * time.Millisecond
+	main.Config.ReadHeaderTimeout = 30 * time.Second
 	main.Start()
 	t.Cleanup(func() { main.CloseClientConnections(); main.Close(); checks.Close() })
 	return p, main, checks

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log" //nolint:depguard // what ReverseProxy takes
 	"net/http"
 	"path"
 	"slices"
@@ -26,6 +27,7 @@ type Proxy struct {
 	buffers    buffers
 	jtis       seen
 	background tasks
+	errors     *log.Logger // of what goes wrong while a body is copied
 }
 
 // identity is one of Config.Identities, as sessions and pages know it.
@@ -54,6 +56,7 @@ func New(c Config) (*Proxy, error) {
 			return nil, fmt.Errorf("the public URL: %w", err)
 		}
 	}
+	p.errors = log.New(trouble{c.Log}, "", 0)
 	p.metrics = newMetrics(c.Registerer)
 	p.lives = newLives(p.metrics.streams)
 	p.jtis = newSeen(c.Now)

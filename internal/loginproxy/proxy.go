@@ -25,6 +25,7 @@ func (p *Proxy) forward(rec *record, r *http.Request, bearer string) {
 		Transport:      p.c.Transport,
 		BufferPool:     &p.buffers,
 		FlushInterval:  -1, // at once
+		ErrorLog:       p.errors,
 		ModifyResponse: func(answer *http.Response) error { return p.receive(rec, answer) },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			p.refuse(rec, r, p.undelivered(rec, err))

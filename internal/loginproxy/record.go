@@ -6,8 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 )
@@ -175,4 +178,13 @@ func (rec *record) finish() {
 		values = append(values, "cause", rec.cause.Error())
 	}
 	rec.p.c.Log.Info("Request", values...)
+}
+
+// trouble is what ReverseProxy says beside its answers.
+type trouble struct{ to logr.Logger }
+
+// Write logs one message.
+func (t trouble) Write(message []byte) (int, error) {
+	t.to.V(1).Info("Trouble while forwarding", "message", strings.TrimSpace(string(message)))
+	return len(message), nil
 }
