@@ -71,6 +71,7 @@ var tree = layers.Table{
 		"internal/fakevault",
 		"internal/fakeidp",
 		"internal/redisbed",
+		"internal/fakedashboard",
 	},
 	FakeUsers: []string{
 		"internal/demo",
