@@ -14,6 +14,10 @@ const (
 	hostPrefix    = "__Host-"
 	attemptSuffix = "-login-"
 	csrfSuffix    = "-csrf"
+	// farewellSuffix is of the cookie by which a browser that comes back from
+	// logging out at the provider is known.
+	farewellSuffix = "-farewell"
+	farewellAge    = time.Minute
 )
 
 // derivedName tells the cookies of several proxies on one host apart, because
@@ -76,7 +80,7 @@ func (p *Proxy) isOurs(name string) bool {
 		name = name[len(hostPrefix):]
 	}
 	rest, ok := strings.CutPrefix(name, p.c.CookieName)
-	return ok && (rest == "" || rest == csrfSuffix || strings.HasPrefix(rest, attemptSuffix))
+	return ok && (rest == "" || rest == csrfSuffix || rest == farewellSuffix || strings.HasPrefix(rest, attemptSuffix))
 }
 
 // withoutOurs leaves the other cookies of a Cookie line as they are.

@@ -37,6 +37,8 @@ func (p *Proxy) loginPage(rec *record, r *http.Request) {
 		p.waiting(rec, r)
 	case !errors.Is(err, errNoSession):
 		p.refuse(rec, r, describe(err))
+	case p.returns(rec, r):
+		p.farewell(rec, page.SignedOutView{})
 	case p.choosesFirst():
 		p.choose(rec, r, back)
 	default:

@@ -47,15 +47,35 @@ func (p *Proxy) logout(rec *record, r *http.Request) {
 		return
 	}
 	p.forget(rec)
+	p.setCookie(rec, farewellSuffix, "back-from-the-provider", farewellAge)
 	rec.redirect(address, http.StatusSeeOther)
 }
 
-// forget takes the session's cookie from the browser.
-func (p *Proxy) forget(rec *record) { p.dropCookie(rec, "") }
+// forget takes the session's cookie from the browser, and what it keeps of the
+// upstream's pages: the back button must not show them.
+func (p *Proxy) forget(rec *record) {
+	p.dropCookie(rec, "")
+	rec.Header().Set("Clear-Site-Data", `"cache"`)
+}
 
+// signedOut says that the session is over, which the provider was not told.
 func (p *Proxy) signedOut(rec *record) {
 	p.forget(rec)
-	page.SignedOut(page.SignedOutView{
-		Cluster: p.c.ClusterName, Login: p.c.LoginURL, ProviderStays: true,
-	}).Write(rec, http.StatusOK)
+	p.farewell(rec, page.SignedOutView{ProviderStays: true})
+}
+
+func (p *Proxy) farewell(rec *record, v page.SignedOutView) {
+	v.Cluster, v.Login = p.c.ClusterName, p.c.LoginURL
+	page.SignedOut(v).Write(rec, http.StatusOK)
+}
+
+// returns tells, once, whether the browser comes back from logging out at the
+// provider. To offer a login at once, or to begin it, would look as if nobody had
+// logged out.
+func (p *Proxy) returns(rec *record, r *http.Request) bool {
+	_, ok := cookie(r, p.cookieName(rec.peer, farewellSuffix))
+	if ok {
+		p.dropCookie(rec, farewellSuffix)
+	}
+	return ok && !r.URL.Query().Has(page.FieldReturnTo)
 }
