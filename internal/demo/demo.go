@@ -30,8 +30,12 @@ type Options struct {
 	// interface.
 	EmulatorAddress string
 	// AnyPort takes another port where that one is taken.
-	AnyPort         bool
-	RefreshInterval time.Duration
+	AnyPort bool
+	// LoginProxyAddress is where people log in to the dashboard, HOST:PORT on the
+	// loopback interface, AnyLoginProxyPort as AnyPort.
+	LoginProxyAddress string
+	AnyLoginProxyPort bool
+	RefreshInterval   time.Duration
 	// Once ends after the scenario; NoScenario leaves it out.
 	Once, NoScenario bool
 	// Kubeconfig names a cluster to use; "" starts one.
@@ -47,6 +51,8 @@ type Options struct {
 func (o *Options) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.EmulatorAddress, "emulator-address", "127.0.0.1:4566",
 		"where to emulate AWS; if the default is taken a free port is chosen")
+	flags.StringVar(&o.LoginProxyAddress, "login-proxy-address", "127.0.0.1:3001",
+		"where to log in to the dashboard; if the default is taken a free port is chosen")
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", time.Second, "time between two listings of IAM, jittered")
 	flags.BoolVar(&o.Once, "once", false, "run the scenario and end: exit code 0 if every step passed, else 1")
 	flags.BoolVar(&o.NoScenario, "no-scenario", false, "only serve; create and delete IAM users yourself")
@@ -58,16 +64,11 @@ func (o *Options) BindFlags(flags *pflag.FlagSet) {
 
 // check refuses what cannot work, with the way out.
 func (o *Options) check() error {
-	host, port, err := net.SplitHostPort(o.EmulatorAddress)
-	if err != nil {
-		return fmt.Errorf("--emulator-address is %q; write HOST:PORT, as in 127.0.0.1:4566", o.EmulatorAddress)
+	if err := checkAddress("emulator-address", o.EmulatorAddress); err != nil {
+		return err
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("--emulator-address is %q; the port must be a number up to 65535, 0 for any free one", o.EmulatorAddress)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--emulator-address is %q; the emulator is not made for the open network: "+
-			"use localhost, 127.0.0.1 or [::1]", o.EmulatorAddress)
+	if err := checkAddress("login-proxy-address", o.LoginProxyAddress); err != nil {
+		return err
 	}
 	switch {
 	case o.RefreshInterval < time.Second:
@@ -76,6 +77,20 @@ func (o *Options) check() error {
 		return errors.New("--once runs the scenario and --no-scenario leaves it out; give one of them")
 	case o.Dir == "":
 		return errors.New("--dir is empty; name a folder")
+	}
+	return nil
+}
+
+func checkAddress(flag, address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--%s is %q; write HOST:PORT, as in 127.0.0.1:4566", flag, address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("--%s is %q; the port must be a number up to 65535, 0 for any free one", flag, address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--%s is %q; the demo is not made for the open network: use localhost, 127.0.0.1 or [::1]", flag, address)
 	}
 	return nil
 }
@@ -89,8 +104,9 @@ func Command() *cobra.Command {
 		Long: `demo starts a real kube-apiserver and etcd, an emulated AWS (IAM and STS), the
 controller and the authenticator, then creates and deletes IAM users as Vault does
 and shows how each gets into kube-system/aws-auth and out of it, and that its own
-token opens the API server as long as it is in. Afterwards it stays up for you to
-try things, until Ctrl-C.
+token opens the API server as long as it is in. The login proxy stands in front of
+a small dashboard, with an OpenID provider and a Vault to log in by. Afterwards it
+stays up for you to try things, until Ctrl-C.
 
 It writes kubeconfig (yours), user.kubeconfig (an IAM user's), env (to be sourced,
 for kubectl, the AWS CLI and Vault), controller.log and authenticator (what the API
@@ -101,6 +117,7 @@ server reads to ask it) to the folder .demo.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.AnyPort = !cmd.Flags().Changed("emulator-address")
+			o.AnyLoginProxyPort = !cmd.Flags().Changed("login-proxy-address")
 			if err := o.check(); err != nil {
 				return err
 			}

@@ -36,17 +36,26 @@ func TestOnce(t *testing.T) {
 		"a misspelled rule, in its own words":     `\| mapUsers rule 1 \(line 2\): unknown field "arnRegexp"; did you mean "arnRegex"\?`,
 		"the breaker, and how to approve":         `the rules no longer grant 12 of our entries at once; .* aws-auth-refresher\.io/approve-removal=[0-9a-f]{16}`,
 		"approved":                                `all 12 are out; the others stay`,
+		"a login, as a browser does it":           `http://localhost:\d+: choose a role, log in at the provider, AssumeRoleWithWebIdentity, dashboard: \S+s\n`,
+		"as whom the role lets her in":            `the cluster calls her developer:jane@corp\.example, groups developers, system:authenticated, and lists 4 namespaces$`,
+		"another role":                            `she switches to dashboard-admin: admin:jane@corp\.example, groups dashboard-admins, system:authenticated$`,
+		"what is open ends with the session":      `she logs out: the WebSocket closes after \S+s, and the next request gets 401$`,
+		"a role that is not his":                  `omar gets 403, "AWS does not let you take this role": `,
+		"somebody from elsewhere":                 `eve gets 403, ".*": hers is no address of corp\.example$`,
+		"an IAM user of one's own":                `Vault has made vault-jwt-jane-dashboard-\S+;\n +the browser shows "Almost there"$`,
+		"let in by the controller":                `has let the user in: vault:jwt-jane-dashboard, groups developers, system:authenticated$`,
+		"taken back":                              `the lease is revoked, and the IAM user is gone$`,
 		"why it takes a while":                    `waiting: a user is taken for gone when two listings of IAM, begun 10 s apart or more,`,
 		"gone":                                    `1\d\.\ds after DeleteUser both are out`,
 		"foreign bytes":                           `all \d+ bytes of EKS, of an administrator and of the edit are identical`,
-		"the verdict comes last":                  `\ndemo: all 13 steps passed in \d+\.\ds\n$`,
+		"the verdict comes last":                  `\ndemo: all 15 steps passed in \d+\.\ds\n$`,
 	} {
 		if !regexp.MustCompile(`(?m)` + pattern).MatchString(out) {
 			t.Errorf("%s: nothing like %s", reason, pattern)
 		}
 	}
-	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 13 {
-		t.Errorf("%d steps say ok with their time, want 13", n)
+	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 15 {
+		t.Errorf("%d steps say ok with their time, want 15", n)
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("colored, though it is not a terminal")
@@ -85,14 +94,14 @@ func TestInterrupted(t *testing.T) {
 		signal os.Signal
 	}{
 		{"while the API server starts", "emulated IAM and STS", os.Interrupt},
-		{"during a step", "[ 2/13]", syscall.SIGTERM},
+		{"during a step", "[ 2/15]", syscall.SIGTERM},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			p := start(t)
 			p.says(tt.during)
 			p.signal(tt.signal)
 			if code := p.exit(); code != 130 || !strings.Contains(p.output(), "demo: interrupted") {
-				t.Errorf("exit code %d, want 130", code)
+				t.Errorf("exit code %d, want 150", code)
 			}
 			if strings.Contains(p.output(), "FAILED") {
 				t.Error("an interruption is not a failed step")

@@ -43,7 +43,7 @@ func listen(ctx context.Context, address string, anyPort bool) (l net.Listener, 
 		return l, false, err
 	}
 	if !anyPort {
-		return nil, false, fmt.Errorf("--emulator-address %s is taken by another program: "+
+		return nil, false, fmt.Errorf("%s is taken by another program: "+
 			"end that one, or give another address (port 0: any free one)", address)
 	}
 	host, _, err := net.SplitHostPort(address)
@@ -58,7 +58,7 @@ func listen(ctx context.Context, address string, anyPort bool) (l net.Listener, 
 func startEmulator(ctx context.Context, address string, anyPort bool) (*emulator, error) {
 	l, moved, err := listen(ctx, address, anyPort)
 	if err != nil {
-		return nil, fmt.Errorf("emulating AWS: %w", err)
+		return nil, fmt.Errorf("--emulator-address: %w", err)
 	}
 	e := &emulator{
 		url:      "http://" + l.Addr().String(),

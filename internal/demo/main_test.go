@@ -55,7 +55,7 @@ func start(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, dir: filepath.Join(t.TempDir(), "it's .demo"), done: make(chan struct{})}
-	args = append([]string{"demo", "--emulator-address", "127.0.0.1:0", "--dir", p.dir}, args...)
+	args = append([]string{"demo", "--emulator-address", "127.0.0.1:0", "--login-proxy-address", "127.0.0.1:0", "--dir", p.dir}, args...)
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), exe, args...)
 	p.cmd.Env = append(os.Environ(), programEnv+"=1")
 	p.cmd.Stdout, p.cmd.Stderr = p, p
@@ -139,13 +139,30 @@ func poll(t *testing.T, what string, done func() bool) {
 // after returns the last word of the line behind the text that the demo printed.
 func (p *process) after(text string) string {
 	p.t.Helper()
+	rest, _, _ := strings.Cut(p.since(text), "\n")
+	words := strings.Fields(rest)
+	return words[len(words)-1]
+}
+
+// dashboard is where to log in to it, provider where the provider is.
+func (p *process) dashboard() string {
+	p.t.Helper()
+	return strings.TrimSuffix(strings.Fields(p.since("\n  login proxy "))[0], ",")
+}
+
+func (p *process) provider() string {
+	p.t.Helper()
+	return strings.TrimSuffix(strings.Fields(p.since("OpenID provider at "))[0], ";")
+}
+
+// since is what the demo printed after the text.
+func (p *process) since(text string) string {
+	p.t.Helper()
 	_, rest, found := strings.Cut(p.output(), text)
 	if !found {
 		p.t.Fatalf("the demo did not say %q", text)
 	}
-	rest, _, _ = strings.Cut(rest, "\n")
-	words := strings.Fields(rest)
-	return words[len(words)-1]
+	return rest
 }
 
 // leavesNothing checks that none of the demo's servers answers any longer.
@@ -159,6 +176,8 @@ func (p *process) leavesNothing() {
 		"the emulator":      p.after("of account 123456789012 at "),
 		"the API server":    p.after("and etcd: starting\n"),
 		"the authenticator": webhook.Clusters["aws-iam-authenticator"].Server,
+		"the login proxy":   p.dashboard(),
+		"the provider":      p.provider(),
 	} {
 		u, err := url.Parse(address)
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 func TestBadFlags(t *testing.T) {
-	good := Options{EmulatorAddress: "127.0.0.1:4566", RefreshInterval: time.Second, Dir: ".demo"}
+	good := Options{EmulatorAddress: "127.0.0.1:4566", LoginProxyAddress: "127.0.0.1:3001", RefreshInterval: time.Second, Dir: ".demo"}
 	for _, tt := range []struct {
 		reason string
 		change func(*Options)
@@ -32,6 +32,7 @@ func TestBadFlags(t *testing.T) {
 		{"a port that is none", func(o *Options) { o.EmulatorAddress = "127.0.0.1:99999" }, "the port must be a number up to 65535"},
 		{"the open network", func(o *Options) { o.EmulatorAddress = "0.0.0.0:4566" }, "not made for the open network"},
 		{"every interface", func(o *Options) { o.EmulatorAddress = ":4566" }, "not made for the open network"},
+		{"a login for everybody", func(o *Options) { o.LoginProxyAddress = "0.0.0.0:3001" }, "--login-proxy-address is"},
 		{"too quick", func(o *Options) { o.RefreshInterval = 0 }, "must be at least 1s"},
 		{"a contradiction", func(o *Options) { o.Once, o.NoScenario = true, true }, "give one of them"},
 		{"no folder", func(o *Options) { o.Dir = "" }, "--dir is empty"},

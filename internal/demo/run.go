@@ -135,7 +135,10 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 		return nil, fmt.Errorf("binding the group %s: %w", iamGroup, err)
 	}
 	d.authenticator(w, log, fail)
-	return w, nil
+	if err := w.letPeopleLook(ctx); err != nil {
+		return nil, fmt.Errorf("letting people look at namespaces: %w", err)
+	}
+	return w, d.loginProxy(ctx, w, log, fail)
 }
 
 // openLog also makes the log the one that Kubernetes' libraries write to: what
@@ -261,6 +264,8 @@ func (d *demo) invite(ctx context.Context, w *world) error {
 	if !w.cluster.given {
 		d.say("  # as an IAM user that Vault has issued; its exec entry is our own command token\n"+
 			"  kubectl --kubeconfig %s auth whoami\n", filepath.Join(d.Dir, userKubeconfigName))
+		d.say("  # the dashboard, in a browser: log in as %s, %s (who may take one role) or %s (who may not at all)\n"+
+			"  %s\n", userJane, userOmar, userEve, w.portal.url)
 	}
 	d.say(`  source %s
   kubectl -n kube-system get configmap aws-auth -o yaml --watch

@@ -31,6 +31,8 @@ func scenario(tokens bool) []step {
 		{title: "One of them makes an access key: its token is accepted, too", run: openForBar, tokens: true},
 		{title: "An edit of the rules would remove twelve at once: held", run: dropRule},
 		{title: "The removal is approved: they leave", run: approve},
+		{title: "People log in to the dashboard: their role decides as whom", run: logIntoDashboard, tokens: true},
+		{title: "Vault issues a user at login, and takes it back at logout", run: logInByVault, tokens: true},
 		{title: "Vault revokes its user: it leaves", run: vaultRevokes},
 		{title: "The tokens of those who left are refused", run: refuseTokens, tokens: true},
 		{title: "What others wrote into aws-auth is as they wrote it", run: compareForeign},

@@ -47,6 +47,7 @@ type world struct {
 	// API server takes their tokens.
 	jane, bar bearer
 	hops      hops
+	portal    portal // set where the API server takes tokens
 }
 
 func newWorld(s *screen, c *cluster, e *emulator) (*world, error) {
