@@ -6,11 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -37,10 +40,14 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true),
 	)
-	ctx, endBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
+	complaints := &complaints{}
+	ctx, endBrowser := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf), chromedp.WithListener(complaints.hear))
 	t.Cleanup(func() {
 		endBrowser()
 		endAllocator()
+		for _, text := range complaints.all() {
+			t.Errorf("the browser complains: %s", text)
+		}
 	})
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("starting %s: %v", path, err)
@@ -55,6 +62,29 @@ func findChromium() string {
 		}
 	}
 	return ""
+}
+
+// complaints are what a browser logs about security: above all what a page's own
+// policy forbids it.
+type complaints struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (c *complaints) hear(event any) {
+	added, ok := event.(*log.EventEntryAdded)
+	if !ok || added.Entry.Source != log.EntrySourceSecurity && !strings.Contains(added.Entry.Text, "Content Security Policy") {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.texts = append(c.texts, added.Entry.URL+": "+added.Entry.Text)
+}
+
+func (c *complaints) all() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.texts
 }
 
 // browser is one tab.
