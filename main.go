@@ -10,6 +10,5 @@ import (
 )
 
 func main() {
-	os.Exit(app.Main(app.Arguments(os.Args[0], os.Args[1:]),
-		app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.LoginProxy(), app.Version(), demo.Command()))
+	os.Exit(app.Main(app.Arguments(os.Args[0], os.Args[1:]), append(app.Commands(), demo.Command())...))
 }

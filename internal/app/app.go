@@ -57,6 +57,18 @@ func Main(args []string, commands ...*cobra.Command) int {
 	}
 }
 
+// Commands are all commands but those that need the emulators.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		Controller(),
+		Plan(),
+		Authenticator(),
+		Token(),
+		LoginProxy(),
+		Version(),
+	}
+}
+
 // Root is the command without arguments.
 func Root(commands ...*cobra.Command) *cobra.Command {
 	root := &cobra.Command{

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(withControlPlane{m}, map[string]func(){
 		"aws-auth-refresher": func() {
-			os.Exit(app.Main(os.Args[1:], app.Controller(), app.Plan(), app.Authenticator(), app.Token(), app.LoginProxy(), app.Version()))
+			os.Exit(app.Main(os.Args[1:], app.Commands()...))
 		},
 		"start": func() { os.Exit(app.Main(app.Arguments(os.Args[0], os.Args[1:]), app.LoginProxy())) },
 	})
