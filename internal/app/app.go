@@ -65,6 +65,7 @@ func Commands() []*cobra.Command {
 		Authenticator(),
 		Token(),
 		LoginProxy(),
+		Lint(),
 		Version(),
 	}
 }

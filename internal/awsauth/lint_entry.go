@@ -1,0 +1,226 @@
+package awsauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// entryLinter looks at one item.
+type entryLinter struct {
+	*linter
+	kind   rules.Kind
+	entry  Entry
+	fields map[string]json.RawMessage
+	line   func(field string) int // "" is the item
+}
+
+func (e *entryLinter) lint() {
+	e.spelling()
+	e.types()
+	_, sso := e.field("sso")
+	if e.entry.ARN == "" {
+		if !sso || e.kind == rules.User {
+			e.add(SeverityError, e.line(""), "EKS drops this entry, because it has no "+arnField(e.kind), "add "+arnField(e.kind)+": arn:aws:iam::…")
+		}
+		return
+	}
+	if e.identity() {
+		e.duplicate()
+	}
+	e.username()
+	e.templates()
+}
+
+// field finds a field as encoding/json does, without regard to case.
+func (e *entryLinter) field(name string) (spelled string, ok bool) {
+	for _, field := range sortedFields(e.fields, e.line) {
+		if strings.EqualFold(field, name) {
+			return field, true
+		}
+	}
+	return "", false
+}
+
+// at is the line of a field, however it is spelled.
+func (e *entryLinter) at(name string) int {
+	spelled, _ := e.field(name)
+	return e.line(spelled)
+}
+
+func (e *entryLinter) known() []string {
+	known := []string{arnField(e.kind), "username", "groups"}
+	if e.kind == rules.Role {
+		known = append(known, "sso")
+	}
+	return known
+}
+
+// spelling finds fields that EKS does not read.
+func (e *entryLinter) spelling() {
+	for _, field := range sortedFields(e.fields, e.line) {
+		if slices.ContainsFunc(e.known(), func(k string) bool { return strings.EqualFold(k, field) }) {
+			continue
+		}
+		fix := "take it out"
+		switch meant := meant(field); {
+		case slices.Contains(e.known(), meant):
+			fix = "write " + meant
+		case meant != "":
+			fix = "move the entry to " + other(e.kind).DataKey() + ", or write " + arnField(e.kind)
+		}
+		e.add(SeverityWarning, e.line(field), fmt.Sprintf("EKS ignores the field %q", field), fix)
+	}
+}
+
+func other(k rules.Kind) rules.Kind {
+	if k == rules.User {
+		return rules.Role
+	}
+	return rules.User
+}
+
+// meant guesses which field one with another spelling is.
+func meant(field string) string {
+	plain := strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(field))
+	for _, guess := range [][]string{
+		{"rolearn", "rolearns", "role"}, {"userarn", "userarns"}, {"username", "usernames", "user", "name"}, {"groups", "group"},
+	} {
+		if slices.Contains(guess, plain) {
+			return guess[0]
+		}
+	}
+	return ""
+}
+
+// types finds values that EKS reads as nothing.
+func (e *entryLinter) types() {
+	for _, name := range []string{arnField(e.kind), "username"} {
+		field, ok := e.field(name)
+		if ok && !isString(e.fields[field]) {
+			e.add(SeverityError, e.line(field), fmt.Sprintf("EKS reads %s as empty, because %s is not text", field, e.fields[field]),
+				"put it in quotes")
+		}
+	}
+	field, ok := e.field("groups")
+	if !ok || string(e.fields[field]) == "null" {
+		return
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(e.fields[field], &items); err != nil {
+		e.add(SeverityError, e.line(field), "EKS gives no groups, because "+field+" is not a list", "write them as a list: "+field+": [a, b]")
+		return
+	}
+	for _, item := range items {
+		if !isString(item) {
+			e.add(SeverityError, e.line(field), fmt.Sprintf("EKS reads the group %s as empty, because it is not text", item), "put it in quotes")
+		}
+	}
+}
+
+func isString(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '"' }
+
+// identity looks at the ARN and reports whether anybody can match it.
+func (e *entryLinter) identity() bool {
+	line, field := e.at(arnField(e.kind)), arnField(e.kind)
+	a, err := arn.Parse(e.entry.ARN)
+	switch {
+	case err != nil:
+		e.add(SeverityError, line, "nobody matches this entry: "+oneLine(err), "write the ARN as IAM prints it")
+		return false
+	case a.Type == arn.TypeRole && a.Path != "/":
+		e.add(SeverityError, line, "nobody matches this entry, because EKS knows roles without their path",
+			"write "+field+": "+a.WithoutPath().String())
+		return false
+	case a.Type == arn.TypeAssumedRole:
+		role := arn.ARN{Partition: a.Partition, AccountID: a.AccountID, Type: arn.TypeRole, Path: "/", Name: a.Name}
+		e.add(SeverityError, line, "nobody matches this entry, because EKS knows sessions by the role that they are of",
+			"write "+field+": "+role.String())
+		return false
+	case a.Type == arn.TypeGroup || a.Type == arn.TypeInstanceProfile:
+		e.add(SeverityError, line, fmt.Sprintf("nobody matches this entry, because no login has an ARN of the type %s", a.Type),
+			"map the users or the role that are meant")
+		return false
+	case len(a.AccountID) != 12:
+		e.add(SeverityError, line, fmt.Sprintf("nobody matches this entry, because account %s has not 12 digits", a.AccountID),
+			"write the ARN as IAM prints it")
+		return false
+	}
+	return true
+}
+
+// duplicate finds an earlier entry for the same identity.
+func (e *entryLinter) duplicate() {
+	here := spot{key: e.key, line: e.line(""), arn: e.entry.ARN}
+	before, twice := e.seen[e.entry.Key()]
+	if !twice {
+		e.seen[e.entry.Key()] = here
+		return
+	}
+	first := fmt.Sprintf("line %d", before.line)
+	if before.line == 0 {
+		first = "an earlier entry"
+	}
+	fix := "keep one of them, with the groups of both"
+	switch {
+	case before.key != e.key:
+		e.add(SeverityWarning, here.line, fmt.Sprintf("EKS never reads this entry, because %s %s is for the same identity and %s comes first",
+			before.key, first, before.key), fix)
+		return
+	case before.arn != here.arn:
+		e.add(SeverityError, here.line, fmt.Sprintf("it is for the same identity as %s, written in another case: EKS takes either of them, by chance", first), fix)
+	default:
+		e.add(SeverityWarning, here.line, fmt.Sprintf("it is for the same identity as %s: EKS takes this one alone", first), fix)
+	}
+	e.seen[e.entry.Key()] = here
+}
+
+func (e *entryLinter) username() {
+	field, ok := e.field("username")
+	if e.entry.Username != "" || ok && !isString(e.fields[field]) {
+		return
+	}
+	line := e.line("")
+	if ok {
+		line = e.line(field)
+	}
+	e.add(SeverityWarning, line, "the identity gets in without a name, so that only its groups count and no log tells who it was",
+		"add username: …")
+}
+
+// templates finds {{…}} that nothing replaces, or with nothing.
+func (e *entryLinter) templates() {
+	for _, text := range append([]string{e.entry.Username}, e.entry.Groups...) {
+		for _, found := range regexp.MustCompile(`{{[^{}]*}}`).FindAllString(text, -1) {
+			field := "groups"
+			if text == e.entry.Username {
+				field = "username"
+			}
+			e.template(found, e.at(field))
+		}
+	}
+}
+
+func (e *entryLinter) template(template string, line int) {
+	switch template {
+	case "{{AccountID}}", "{{AccessKeyID}}":
+		return
+	case "{{SessionName}}", "{{SessionNameRaw}}", "{{EC2PrivateDNSName}}":
+		if a, err := arn.Parse(e.entry.ARN); err != nil || a.Type != arn.TypeUser {
+			return
+		}
+		what := "replaces " + template + " by nothing"
+		if template == "{{EC2PrivateDNSName}}" {
+			what = "refuses the user for " + template
+		}
+		e.add(SeverityWarning, line, "EKS "+what+", because an IAM user has no session", "write the name itself")
+		return
+	}
+	e.add(SeverityWarning, line, "EKS leaves "+template+" as it is, because it is none of its templates",
+		"use {{AccountID}}, {{SessionName}}, {{SessionNameRaw}}, {{AccessKeyID}} or {{EC2PrivateDNSName}}")
+}
