@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,17 @@ type Outcome struct {
 	Added, Changed, Removed []awsauth.Entry
 	// Ours and Foreign count the entries that EKS sees afterwards, by kind.
 	Ours, Foreign map[rules.Kind]int
+}
+
+// readable refuses a result in which EKS would not take an entry of ours as it
+// is written.
+func (o *Outcome) readable() error {
+	for _, entries := range [][]awsauth.Entry{o.Added, o.Changed} {
+		if unread := o.Result.Document.Unread(entries); len(unread) > 0 {
+			return fmt.Errorf("nothing is written: EKS would not read the entry of %s as it is meant; please report this with your aws-auth", unread[0].ARN)
+		}
+	}
+	return nil
 }
 
 // Conflict is a grant for an ARN that has an entry of somebody else's, which

@@ -241,6 +241,9 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 		r.missingSince = time.Time{}
 	}
 	run.out = Compute(r.situation(run))
+	if err := run.out.readable(); err != nil {
+		return err
+	}
 	putBack := drift(run.record, run.out.Added, run.now)
 	create := run.awsAuth == nil && len(run.out.Result.Changed) > 0
 	tooSoon := create && !r.mayCreate(run)

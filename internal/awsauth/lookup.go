@@ -91,3 +91,13 @@ func (d *Document) MapAccountsProblem() error {
 	}
 	return d.accounts.problem
 }
+
+// Unread are those of the given entries of the document that the authenticator
+// does not take for their identity: another entry comes first, or nobody can
+// match their ARN.
+func (d *Document) Unread(entries []Entry) []Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+		taken, ok := d.Lookup(e.ARN)
+		return ok && taken.Kind == e.Kind && taken.Grants(e)
+	})
+}

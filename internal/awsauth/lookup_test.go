@@ -148,3 +148,25 @@ func TestReaderReadsChangedAccounts(t *testing.T) {
 		}
 	}
 }
+
+func TestUnread(t *testing.T) {
+	document := new(Reader).Read(map[string]string{
+		"mapUsers": "- userarn: arn:aws:iam::123456789012:user/a\n  username: a\n- userarn: arn:aws:iam::123456789012:user/b\n  username: b\n" +
+			"- userarn: arn:aws:iam::123456789012:user/b\n  username: c\n",
+		"mapRoles": "- rolearn: arn:aws:iam::123456789012:role/p/r\n  username: r\n- rolearn: arn:aws:iam::123456789012:user/d\n  username: d\n",
+	}, 0)
+	entries := document.Entries()
+	entries = append(entries, Entry{Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/d", Username: "d"})
+	var got []string
+	for _, e := range document.Unread(entries) {
+		got = append(got, e.ARN+" "+e.Username)
+	}
+	want := []string{
+		"arn:aws:iam::123456789012:user/b b",   // a later one counts
+		"arn:aws:iam::123456789012:role/p/r r", // nobody has a path
+		"arn:aws:iam::123456789012:user/d d",   // mapRoles comes first
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
