@@ -66,6 +66,7 @@ func Commands() []*cobra.Command {
 		Token(),
 		LoginProxy(),
 		Lint(),
+		Explain(),
 		Version(),
 	}
 }

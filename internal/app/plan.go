@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -21,11 +19,10 @@ import (
 
 // planOptions configure the command plan.
 type planOptions struct {
-	Target
+	sources
 	Policy
-	rules, users, roles, awsAuth, state string
-	output                              string
-	detailedExitCode                    bool
+	output           string
+	detailedExitCode bool
 }
 
 // exitChanges is the exit code of plan --detailed-exitcode when aws-auth would
@@ -53,13 +50,8 @@ alone it tries those rules on them. With --users or --roles it needs neither.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := cmd.Flags()
-	o.Target.BindFlags(flags)
+	o.sources.BindFlags(flags)
 	o.Policy.BindFlags(flags)
-	flags.StringVar(&o.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
-	flags.StringVar(&o.users, "users", "", "what \"aws iam list-users\" prints, a file")
-	flags.StringVar(&o.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
-	flags.StringVar(&o.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
-	flags.StringVar(&o.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
 	flags.StringVarP(&o.output, "output", "o", "diff", "what to print: diff, or the resulting aws-auth as yaml or json")
 	flags.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit with 2 if aws-auth would change")
 	return cmd
@@ -67,17 +59,6 @@ alone it tries those rules on them. With --users or --roles it needs neither.`,
 
 // namedInNotes is how many held entries are named.
 const namedInNotes = 20
-
-// planInput is what a plan is made from, wherever it was read.
-type planInput struct {
-	rulesFrom string // names the source in messages
-	data      controllers.PlanData
-}
-
-// needs reports whether there are rules of this kind.
-func (in planInput) needs(kind rules.Kind) bool {
-	return strings.TrimSpace(in.data.Rules.Data[kind.DataKey()]) != ""
-}
 
 func (o *planOptions) run(cmd *cobra.Command) error {
 	if o.output != "diff" && o.output != "yaml" && o.output != "json" {
@@ -87,11 +68,12 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	in, err := o.read(cmd)
+	options := rules.Options{AllowUnanchored: o.AllowUnanchored}
+	in, err := o.read(cmd, options)
 	if err != nil {
 		return err
 	}
-	in.data.Options = rules.Options{AllowUnanchored: o.AllowUnanchored}
+	in.data.Options = options
 	in.data.Removal, in.data.Adopt, in.data.Now = settings, o.Adopt, time.Now()
 	plan, err := controllers.NewPlan(in.data)
 	if problems, ok := errors.AsType[*rules.Problems](err); ok {
@@ -115,80 +97,6 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 
 func prefixLines(prefix, text string) string {
 	return prefix + strings.ReplaceAll(text, "\n", "\n"+prefix)
-}
-
-func (o *planOptions) read(cmd *cobra.Command) (planInput, error) {
-	files := &inputs{stdin: cmd.InOrStdin()}
-	if err := onceStdin(o.rules, o.users, o.roles, o.awsAuth, o.state); err != nil {
-		return planInput{}, err
-	}
-	if o.users == "" && o.roles == "" && o.awsAuth == "" && o.state == "" {
-		return o.readLive(cmd.Context(), files)
-	}
-	if o.rules == "" {
-		return planInput{}, errors.New("--rules is missing; give the rules ConfigMap's manifest, or no file at all for the live cluster")
-	}
-	return o.readFiles(files)
-}
-
-func (o *planOptions) readFiles(files *inputs) (planInput, error) {
-	in := planInput{rulesFrom: fileName(o.rules)}
-	var err error
-	if in.data.Rules, err = files.configMap("--rules", o.rules); err != nil {
-		return in, err
-	}
-	in.data.AWSAuth = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: o.AWSAuth, Namespace: o.Namespace}}
-	if o.awsAuth != "" {
-		if in.data.AWSAuth, err = files.configMap("--aws-auth", o.awsAuth); err != nil {
-			return in, err
-		}
-	}
-	if o.state != "" {
-		if in.data.State, err = files.configMap("--state", o.state); err != nil {
-			return in, err
-		}
-	}
-	for _, listing := range []struct {
-		flag, file string
-		kind       rules.Kind
-	}{{"--users", o.users, rules.User}, {"--roles", o.roles, rules.Role}} {
-		if listing.file == "" {
-			continue
-		}
-		found, err := files.principals(listing.flag, listing.file, listing.kind)
-		if err != nil {
-			return in, err
-		}
-		in.data.Listed = append(in.data.Listed, listing.kind)
-		in.data.Principals = append(in.data.Principals, found...)
-	}
-	return in, nil
-}
-
-// readLive reads the cluster and the account; rules may come from a file.
-func (o *planOptions) readLive(ctx context.Context, files *inputs) (planInput, error) {
-	in := planInput{rulesFrom: "ConfigMap " + o.Namespace + "/" + o.Rules}
-	cluster, err := o.RESTConfig()
-	if err != nil {
-		return in, err
-	}
-	account, err := AWSConfig(ctx)
-	if err != nil {
-		return in, err
-	}
-	var written *corev1.ConfigMap
-	if o.rules != "" {
-		in.rulesFrom = fileName(o.rules)
-		if written, err = files.configMap("--rules", o.rules); err != nil {
-			return in, err
-		}
-	}
-	live, err := controllers.ReadLive(ctx, controllers.LiveConfig{
-		Cluster: cluster, Namespace: o.Namespace, Names: o.Names(), Lister: NewLister(account),
-		Rules: written, Options: rules.Options{AllowUnanchored: o.AllowUnanchored},
-	})
-	in.data = live
-	return in, err
 }
 
 // notes says on standard error what the diff does not show.

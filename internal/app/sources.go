@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// sources say where the commands that change nothing read: files, or the live
+// cluster and account.
+type sources struct {
+	Target
+	rules, users, roles, awsAuth, state string
+	// noRules: files without rules will do.
+	noRules bool
+}
+
+// BindFlags adds the flags with their defaults.
+func (s *sources) BindFlags(flags *pflag.FlagSet) {
+	s.Target.BindFlags(flags)
+	flags.StringVar(&s.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
+	flags.StringVar(&s.users, "users", "", "what \"aws iam list-users\" prints, a file")
+	flags.StringVar(&s.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
+	flags.StringVar(&s.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
+	flags.StringVar(&s.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
+}
+
+// planInput is what a plan is made from, wherever it was read.
+type planInput struct {
+	rulesFrom string // names the source in messages
+	data      controllers.PlanData
+}
+
+// needs reports whether there are rules of this kind.
+func (in planInput) needs(kind rules.Kind) bool {
+	return strings.TrimSpace(in.data.Rules.Data[kind.DataKey()]) != ""
+}
+
+// read reads everything. Options say how rules are read.
+func (s *sources) read(cmd *cobra.Command, options rules.Options) (planInput, error) {
+	files := &inputs{stdin: cmd.InOrStdin()}
+	if err := onceStdin(s.rules, s.users, s.roles, s.awsAuth, s.state); err != nil {
+		return planInput{}, err
+	}
+	if s.users == "" && s.roles == "" && s.awsAuth == "" && s.state == "" {
+		return s.readLive(cmd.Context(), files, options)
+	}
+	if s.rules == "" && !s.noRules {
+		return planInput{}, errors.New("--rules is missing; give the rules ConfigMap's manifest, or no file at all for the live cluster")
+	}
+	return s.readFiles(files)
+}
+
+func (s *sources) readFiles(files *inputs) (planInput, error) {
+	in := planInput{rulesFrom: fileName(s.rules)}
+	var err error
+	if s.rules != "" {
+		if in.data.Rules, err = files.configMap("--rules", s.rules); err != nil {
+			return in, err
+		}
+	}
+	in.data.AWSAuth = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: s.AWSAuth, Namespace: s.Namespace}}
+	if s.awsAuth != "" {
+		if in.data.AWSAuth, err = files.configMap("--aws-auth", s.awsAuth); err != nil {
+			return in, err
+		}
+	}
+	if s.state != "" {
+		if in.data.State, err = files.configMap("--state", s.state); err != nil {
+			return in, err
+		}
+	}
+	for _, listing := range []struct {
+		flag, file string
+		kind       rules.Kind
+	}{{"--users", s.users, rules.User}, {"--roles", s.roles, rules.Role}} {
+		if listing.file == "" {
+			continue
+		}
+		found, err := files.principals(listing.flag, listing.file, listing.kind)
+		if err != nil {
+			return in, err
+		}
+		in.data.Listed = append(in.data.Listed, listing.kind)
+		in.data.Principals = append(in.data.Principals, found...)
+	}
+	return in, nil
+}
+
+// readLive reads the cluster and the account; rules may come from a file.
+func (s *sources) readLive(ctx context.Context, files *inputs, options rules.Options) (planInput, error) {
+	in := planInput{rulesFrom: "ConfigMap " + s.Namespace + "/" + s.Rules}
+	cluster, err := s.RESTConfig()
+	if err != nil {
+		return in, err
+	}
+	account, err := AWSConfig(ctx)
+	if err != nil {
+		return in, err
+	}
+	var written *corev1.ConfigMap
+	if s.rules != "" {
+		in.rulesFrom = fileName(s.rules)
+		if written, err = files.configMap("--rules", s.rules); err != nil {
+			return in, err
+		}
+	}
+	live, err := controllers.ReadLive(ctx, controllers.LiveConfig{
+		Cluster: cluster, Namespace: s.Namespace, Names: s.Names(), Lister: NewLister(account),
+		Rules: written, Options: options,
+	})
+	in.data = live
+	return in, err
+}
