@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -178,6 +179,10 @@ func (c *ControlPlane) Token(token string) *rest.Config {
 func (c *ControlPlane) Stop() error {
 	var errs []error
 	if c.plane != nil {
+		// Told to stop, the API server waits a minute for whoever watches.
+		if err := c.KillAPIServer(); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 		errs = append(errs, c.plane.Stop())
 	}
 	if c.guard != nil {

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -171,11 +172,7 @@ func TestRestartKeepsDataAndClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := own.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	t.Cleanup(func() { _ = own.Stop() })
 	c, object := clientFor(t, own.RESTConfig()), configMap("default", "kept")
 	if err := c.Create(ctx, object); err != nil {
 		t.Fatal(err)
@@ -191,6 +188,32 @@ func TestRestartKeepsDataAndClients(t *testing.T) {
 	}
 	if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 		t.Errorf("after the restart: %v", err)
+	}
+	stopsWithAWatchOpen(t, own)
+}
+
+// stopsWithAWatchOpen: left to itself, an API server that is told to stop waits
+// a minute for whoever watches.
+func stopsWithAWatchOpen(t *testing.T, own *controlplane.ControlPlane) {
+	t.Helper()
+	core, err := corev1client.NewForConfig(own.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	watching, err := core.ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watching.Stop()
+	stopped := make(chan error, 1)
+	go func() { stopped <- own.Stop() }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(40 * time.Second):
+		t.Error("still not stopped, with a watch open")
 	}
 }
 

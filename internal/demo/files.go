@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/zapr"
@@ -68,4 +71,21 @@ func openLog(path string, also io.Writer) (logr.Logger, error) {
 		cores = append(cores, core(also))
 	}
 	return zapr.NewLogger(zap.New(zapcore.NewTee(cores...))), nil
+}
+
+// claim notes in dir that this process uses it, and refuses if another one that
+// still runs does. release takes the note back.
+func claim(dir string) (release func() error, err error) {
+	note := filepath.Join(dir, "pid")
+	if text, err := os.ReadFile(note); err == nil {
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err == nil && pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
+			return nil, fmt.Errorf("--dir: the demo with process id %d uses %s; end it first, give another --dir, or delete %s if that process is something else",
+				pid, dir, note)
+		}
+	}
+	if err := writePrivate(note, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return nil, fmt.Errorf("--dir: %w", err)
+	}
+	return func() error { return os.Remove(note) }, nil
 }

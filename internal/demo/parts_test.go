@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -188,5 +189,29 @@ func TestEKSIsRefused(t *testing.T) {
 	}
 	if _, err := openCluster(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: got %v", err)
+	}
+}
+
+// TestFolderInUse: a second demo would point the first one's files at its own
+// cluster, which is gone when it ends.
+func TestFolderInUse(t *testing.T) {
+	dir := t.TempDir()
+	note := filepath.Join(dir, "pid")
+	living := strconv.Itoa(os.Getppid())
+	if err := os.WriteFile(note, []byte(living+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claim(dir); err == nil || !strings.Contains(err.Error(), "the demo with process id "+living+" uses "+dir) {
+		t.Errorf("a folder in use: got %v", err)
+	}
+	if err := os.WriteFile(note, []byte("no process\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	release, err := claim(dir)
+	if err != nil {
+		t.Fatalf("a folder of a demo that is gone: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

@@ -95,6 +95,11 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("--dir: %w", err)
 	}
+	release, err := claim(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.atEnd(release)
 	// Those of an earlier demo point at what is gone.
 	for _, name := range []string{"env", userKubeconfigName} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
