@@ -39,7 +39,7 @@ func authenticatorAdd() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	flags := cmd.PersistentFlags()
-	flags.BoolVar(&o.prompt, "prompt", true, "ask before writing")
+	flags.BoolVar(&o.prompt, "prompt", true, "ask before writing; without, nothing is asked")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; default: what kubectl would use")
 	flags.StringVar(&o.context, "kubeconfig-context", "", "`context` of the kubeconfig; default: the current one")
 	flags.StringVar(&o.master, "master-url", "", "`URL` of the API server, instead of the one in the kubeconfig")
@@ -108,7 +108,10 @@ func (o *addOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "Add %s as %s with the groups %s? [y/N]: ", what, o.entry.Username, strings.Join(o.entry.Groups, ", "))
 		answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 		if word := strings.ToLower(strings.TrimSpace(answer)); word != "y" && word != "yes" {
-			if err != nil && !errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, io.EOF) && word == "":
+				return errors.New("nobody answered, so nothing was added; give --prompt=false where nobody can")
+			case err != nil && !errors.Is(err, io.EOF):
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "Nothing was added.")
@@ -119,6 +122,7 @@ func (o *addOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "Added. This is aws-auth now:")
 	return printManifest(cmd.OutOrStdout(), cm, false)
 }
 

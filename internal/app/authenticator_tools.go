@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -45,6 +46,9 @@ func authenticatorVerify() *cobra.Command {
 				return err
 			}
 			id, err := verifier.Verify(cmd.Context(), token)
+			if refused, ok := errors.AsType[*ekstoken.Refused](err); ok && refused.Code == "SignatureDoesNotMatch" {
+				return fmt.Errorf("%w; most likely it was made for another cluster than %q, or with a wrong secret key", err, file.ClusterID)
+			}
 			if err != nil {
 				return err
 			}

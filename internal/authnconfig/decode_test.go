@@ -119,6 +119,8 @@ func TestRefused(t *testing.T) {
 		{"a role with a path, which can never match", "server: {mapRoles: [{roleARN: '" + role + "a/x', username: x}]}", "write " + role + "x"},
 		{"both ARN and SSO", "server: {mapRoles: [{roleARN: '" + role + "x', sso: {permissionSetName: A, accountID: '123456789012'}, username: x}]}", "give roleARN or sso, not both"},
 		{"a permission set with a wildcard", "server: {mapRoles: [{sso: {permissionSetName: 'A*', accountID: '123456789012'}, username: x}]}", "is not the name of a permission set"},
+		{"a role of a short account", "server: {mapRoles: [{roleARN: 'arn:aws:iam::1:role/x', username: x}]}", `no token proves arn:aws:iam::1:role/x: "1" is not an account ID of 12 digits`},
+		{"a user of a short account", "server: {mapUsers: [{userARN: 'arn:aws:iam::1:user/x', username: x}]}", `no token proves arn:aws:iam::1:user/x: "1" is not an account ID of 12 digits`},
 		{"a short account", "server: {mapAccounts: ['123']}", `mapAccounts: "123" is not an account ID of 12 digits`},
 		{"prefixes of no backend", "server: {reservedPrefixConfig: [{backendMode: Nope}]}", `there is no backend mode "Nope"`},
 		{"all mistakes are told", "a: 1\nb: 2\n", `line 2: unknown key "b"`},

@@ -115,7 +115,15 @@ func (p *problems) roleARN(n *yaml.Node, text string) string {
 	case a.Path != "/":
 		p.add(n, "mapRoles: tokens do not tell the path of a role; write %s", a.WithoutPath())
 	}
+	p.account(n, a)
 	return a.String()
+}
+
+// account refuses what is no account of AWS's, which has 12 digits.
+func (p *problems) account(n *yaml.Node, a arn.ARN) {
+	if a.AccountID != "" && !isAccountID(a.AccountID) {
+		p.add(n, "no token proves %s: %q is not an account ID of 12 digits", a, a.AccountID)
+	}
 }
 
 func (p *problems) user(n *yaml.Node, byUserID bool) User {
@@ -135,6 +143,7 @@ func (p *problems) user(n *yaml.Node, byUserID bool) User {
 		} else if a.Type != arn.TypeUser && a.Type != arn.TypeRoot && a.Type != arn.TypeFederatedUser {
 			p.add(n, "mapUsers: %s is not a user", u.ARN)
 		}
+		p.account(n, a)
 	}
 	p.username(n, u.Username)
 	return u

@@ -123,10 +123,17 @@ func present(ctx context.Context, cfg aws.Config, sources []aws.CredentialSource
 	switch {
 	case err != nil && lastResort:
 		return aws.Credentials{}, fmt.Errorf("no AWS credentials: none in the environment, none in a profile, and no role of an EC2 instance: %w", err)
+	case err != nil && slices.ContainsFunc(sources, fromSSO):
+		return aws.Credentials{}, fmt.Errorf("getting AWS credentials: %w; log in with: aws sso login", plain(err))
 	case err != nil:
 		return aws.Credentials{}, fmt.Errorf("getting AWS credentials: %w", plain(err))
 	}
 	return found, nil
+}
+
+func fromSSO(source aws.CredentialSource) bool {
+	return source == aws.CredentialSourceSSO || source == aws.CredentialSourceSSOLegacy ||
+		source == aws.CredentialSourceProfileSSO || source == aws.CredentialSourceProfileSSOLegacy
 }
 
 // assume makes the credentials of a session of the role.
