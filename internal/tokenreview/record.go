@@ -37,7 +37,7 @@ func (r *record) identify(id ekstoken.Identity, scrub bool) {
 
 // tells reports whether a text gives the identity away that may not be told, as
 // the username does where a whole account is let in: it is the ARN then.
-// Sessions' names are what people chose to be called.
+// The session's name is not looked for: see loggable.
 func (r *record) tells(text string) bool {
 	if r.scrubbed == nil {
 		return false
@@ -51,12 +51,21 @@ func (r *record) tells(text string) bool {
 	return false
 }
 
-// loggable is the text as it may be logged.
+// loggable is the text as it may be logged: also without the name of a session,
+// as it is or as {{SessionName}} puts it in, which is mostly a person's.
 func (r *record) loggable(text string) string {
-	if r.tells(text) {
+	if r.tells(text) || r.namesSession(text) {
 		return "(scrubbed)"
 	}
 	return text
+}
+
+func (r *record) namesSession(text string) bool {
+	if r.scrubbed == nil || r.scrubbed.SessionName == "" {
+		return false
+	}
+	name := r.scrubbed.SessionName
+	return strings.Contains(text, name) || strings.Contains(text, strings.ReplaceAll(name, "@", "-"))
 }
 
 // admit fills in the user as aws-iam-authenticator does; but in the place of a
