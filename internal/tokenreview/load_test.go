@@ -95,6 +95,38 @@ func TestBodiesThatNeverComeTakeNoPlace(t *testing.T) {
 	<-ended
 }
 
+// TestPanicsTakeNoPlace: the server goes on after one, and so must the handler.
+func TestPanicsTakeNoPlace(t *testing.T) {
+	w := &world{}
+	verifier := &panicking{world: w}
+	h := w.handler(tokenreview.Config{Verifier: verifier, MaxInFlight: 1})
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("it did not panic")
+			}
+		}()
+		post(h, reviewOf(v1, "k8s-aws-v1.x"))
+	}()
+	if got := post(h, reviewOf(v1, "k8s-aws-v1.x")).Code; got != http.StatusOK {
+		t.Errorf("answered %d after a panic", got)
+	}
+}
+
+// panicking is a verifier that panics once.
+type panicking struct {
+	*world
+	done bool
+}
+
+func (p *panicking) Verify(ctx context.Context, token string) (ekstoken.Identity, error) {
+	if !p.done {
+		p.done = true
+		panic("once")
+	}
+	return p.world.Verify(ctx, token)
+}
+
 func heap() int {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -123,8 +123,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rec *record) {
 	// Only now: a request whose body never comes must take nobody's place.
 	select {
 	case h.flights <- struct{}{}:
+		defer func() { <-h.flights }() // after a panic, too
 		h.review(r.Context(), req.Spec.Token, rec)
-		<-h.flights
 	default:
 		w.Header().Set("Connection", "close")
 		rec.outcome, rec.reason = busy, "too many reviews at once"
