@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/tokenreview"
@@ -93,6 +94,59 @@ func TestBodiesThatNeverComeTakeNoPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
+}
+
+// TestHalfSentBodiesTakeLittleMemory: whoever begins to send bodies and then
+// keeps silent takes little memory and, afterwards, nobody's place.
+func TestHalfSentBodiesTakeLittleMemory(t *testing.T) {
+	const clients = 2000
+	for _, row := range []struct {
+		reason string
+		sent   int
+	}{{"they are small", 31 << 10}, {"they are large and wait for their turn", 40 << 10}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{}
+			h := w.handler(tokenreview.Config{})
+			half := []byte(strings.Repeat(" ", row.sent))
+			ctx, leave := context.WithCancel(t.Context())
+			before := heap()
+
+			var bodies []*io.PipeWriter
+			var all sync.WaitGroup
+			var turnedAway atomic.Int32
+			for range clients {
+				body, sender := io.Pipe()
+				bodies = append(bodies, sender)
+				all.Go(func() { _, _ = sender.Write(half) })
+				all.Go(func() {
+					answer := httptest.NewRecorder()
+					h.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodPost, "/authenticate", body))
+					if answer.Code == http.StatusServiceUnavailable {
+						turnedAway.Add(1)
+					}
+					_ = body.Close()
+				})
+			}
+			synctest.Wait()
+			if grown := heap() - before; grown > 40<<20 {
+				t.Errorf("%s: %d MiB are held for bodies that do not come", row.reason, grown>>20)
+			}
+			if n := turnedAway.Load(); n == 0 || n == clients {
+				t.Errorf("%s: %d of %d were turned away", row.reason, n, clients)
+			}
+			leave()
+			for _, b := range bodies {
+				_ = b.CloseWithError(io.ErrUnexpectedEOF)
+			}
+			all.Wait()
+			if got := post(h, reviewOf(v1, "k8s-aws-v1.x")).Code; got != http.StatusOK {
+				t.Errorf("%s: answered %d when they had left", row.reason, got)
+			}
+			if !strings.Contains(w.logged.String(), `"result"="overloaded"`) {
+				t.Errorf("%s: the log does not say that it is too much", row.reason)
+			}
+		})
+	}
 }
 
 // TestPanicsTakeNoPlace: the server goes on after one, and so must the handler.

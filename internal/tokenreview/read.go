@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
@@ -30,7 +31,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (authenticationv1
 		w.Header().Set("Allow", http.MethodPost)
 		return review, &requestError{http.StatusMethodNotAllowed, "the method is not POST"}
 	}
-	body, err := h.body(w, r)
+	loan := loan{from: &h.bodies}
+	defer loan.end()
+	body, err := h.body(w, r, &loan)
 	if err != nil {
 		return review, err
 	}
@@ -47,15 +50,24 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (authenticationv1
 }
 
 // body reads the whole body. One that is not small waits for its turn, since
-// each may take a megabyte.
-func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, *requestError) {
+// each may take a megabyte. All of them together take no more than the budget.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request, loan *loan) ([]byte, *requestError) {
 	tooLarge := &requestError{http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB"}
 	if r.ContentLength > maxBody {
 		return nil, tooLarge
 	}
 	limited := http.MaxBytesReader(w, r.Body, maxBody)
 	var buffer bytes.Buffer
-	_, err := io.CopyN(&buffer, limited, smallBody)
+	var err error
+	for _, part := range []int64{firstPart, smallBody - firstPart} {
+		if !loan.take(part) {
+			return nil, &requestError{http.StatusServiceUnavailable, "too many bodies are on their way at once"}
+		}
+		buffer.Grow(int(part) + bytes.MinRead) // not twice as much
+		if _, err = io.CopyN(&buffer, limited, part); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		select {
 		case h.large <- struct{}{}:
@@ -73,3 +85,23 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request) ([]byte, *request
 	}
 	return buffer.Bytes(), nil
 }
+
+// budget is how many bytes all bodies that are being read may still take.
+type budget struct{ left atomic.Int64 }
+
+// loan is what one body has taken of a budget, until end.
+type loan struct {
+	from  *budget
+	taken int64
+}
+
+func (l *loan) take(n int64) bool {
+	if l.from.left.Add(-n) < 0 {
+		l.from.left.Add(n)
+		return false
+	}
+	l.taken += n
+	return true
+}
+
+func (l *loan) end() { l.from.left.Add(l.taken) }

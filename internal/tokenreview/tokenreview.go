@@ -58,6 +58,13 @@ const (
 	// smallBody is what an honest review fits into; larger bodies are read one
 	// at a time, so that many of them take no memory.
 	smallBody = 32 << 10
+	// firstPart is what is set aside for a body before anything of it is there:
+	// most fit into it, and what a request takes beside its body is about as much.
+	firstPart = 8 << 10
+	// maxBodies is what the small parts of all bodies that are being read may
+	// take together; a request beyond is answered with 503. Honest bodies
+	// are there within milliseconds.
+	maxBodies = 16 << 20
 
 	// keepIdentity is how long the identity of a token is kept that was
 	// verified but not mapped: its next try, once it is mapped, needs no STS.
@@ -73,6 +80,7 @@ type Handler struct {
 	scrubbed map[string]bool
 	flights  chan struct{}
 	large    chan struct{}
+	bodies   budget
 	// verified are identities that nobody maps yet, unknown the tokens whose
 	// key STS does not know yet.
 	verified *memory[ekstoken.Identity]
@@ -98,6 +106,7 @@ func New(c Config) *Handler {
 		verified: newMemory[ekstoken.Identity](c.MaxRemembered, keepIdentity),
 		unknown:  newMemory[struct{}](c.MaxRemembered, keepUnknownKey),
 	}
+	h.bodies.left.Store(maxBodies)
 	for _, id := range c.ScrubbedAccounts {
 		h.scrubbed[id] = true
 	}
@@ -117,6 +126,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rec *record) {
 	req, err := h.read(w, r)
 	if err != nil {
 		rec.outcome, rec.reason = malformed, err.Error()
+		if err.status == http.StatusServiceUnavailable {
+			rec.outcome = busy
+			w.Header().Set("Connection", "close")
+		}
 		http.Error(w, http.StatusText(err.status), err.status)
 		return
 	}
