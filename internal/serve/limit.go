@@ -8,27 +8,41 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 )
 
+const (
+	// beginTime is how long a connection may take to its first request while
+	// another one waits for its place.
+	beginTime = time.Second
+	// settleTime is how long a connection is idle before it is closed for
+	// another one: HTTP/2 is so before its last answer is on its way.
+	settleTime = 100 * time.Millisecond
+)
+
 // limited is a listener that lets a fixed number of connections be open at
-// once. When one more comes, the connection that has been idle for longest is
-// closed for it; while none is idle it waits. A slow client holds one place and
-// no more, and the timeouts give it back.
+// once. When one more comes, one is closed for it on which no request has come
+// in time, else the one that has been idle for longest; while there is neither
+// it waits. A slow client holds one place and no more, and the timeouts give it
+// back.
 type limited struct {
 	net.Listener
 	places chan struct{}
 	once   sync.Once
 	closed chan struct{}
+	// idled has an element after a connection became idle.
+	idled chan struct{}
 
-	mu      sync.Mutex
-	idle    list.List // of *placed, the one that is idle for longest first
-	waiting bool      // a connection was accepted that has no place yet
+	// Both are of *placed, the one that may be closed first first.
+	mu    sync.Mutex
+	begun list.List // no request has come yet
+	idle  list.List
 }
 
 func limit(l net.Listener, n int) *limited {
-	return &limited{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{})}
+	return &limited{Listener: l, places: make(chan struct{}, n), closed: make(chan struct{}), idled: make(chan struct{}, 1)}
 }
 
 // Accept waits for a connection and then for a place. It is not for concurrent
@@ -38,40 +52,64 @@ func (l *limited) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case l.places <- struct{}{}:
-	default:
-		l.makeRoom()
+	for {
 		select {
 		case l.places <- struct{}{}:
-		case <-l.closed:
+			return &placed{Conn: conn, free: sync.OnceFunc(func() { <-l.places })}, nil
+		default:
+		}
+		if again := l.makeRoom(time.Now()); again > 0 && !l.wait(again) {
 			_ = conn.Close()
 			return nil, net.ErrClosed
 		}
-		l.mu.Lock()
-		l.waiting = false // a place may have become free in another way
-		l.mu.Unlock()
 	}
-	return &placed{Conn: conn, free: sync.OnceFunc(func() { <-l.places })}, nil
 }
 
-// makeRoom closes the oldest idle connection, or has the next one closed that
-// becomes idle.
-func (l *limited) makeRoom() {
+// wait ends when there may be a place, after some time at the latest. It is
+// false if the listener was closed.
+func (l *limited) wait(atMost time.Duration) bool {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case l.places <- struct{}{}:
+		<-l.places // to be taken by Accept, the only one who does
+	case <-l.idled:
+	case <-timer.C:
+	case <-l.closed:
+		return false
+	}
+	return true
+}
+
+// makeRoom closes a connection, or says after how long to look again.
+func (l *limited) makeRoom(now time.Time) (again time.Duration) {
+	again = time.Hour // what becomes idle ends the wait
 	l.mu.Lock()
-	oldest := l.idle.Front()
-	if oldest == nil {
-		l.waiting = true
-		l.mu.Unlock()
-		return
+	var conn *placed
+	for _, those := range []*list.List{&l.begun, &l.idle} {
+		first := those.Front()
+		if first == nil {
+			continue
+		}
+		c, _ := first.Value.(*placed)
+		left := c.from.Sub(now)
+		if left <= 0 {
+			l.forget(c)
+			conn = c
+			break
+		}
+		again = min(again, left)
 	}
-	conn := l.forget(oldest)
 	l.mu.Unlock()
-	_ = conn.Close()
+	if conn == nil {
+		return again
+	}
+	_ = conn.Close() // which gives its place back
+	return 0
 }
 
-// track is http.Server's ConnState: it keeps the idle connections in the order
-// in which they became so.
+// track is http.Server's ConnState: it keeps the connections that may be closed
+// for others in the order in which they may.
 func (l *limited) track(conn net.Conn, state http.ConnState) {
 	raw := conn
 	if secured, ok := conn.(*tls.Conn); ok {
@@ -83,21 +121,24 @@ func (l *limited) track(conn net.Conn, state http.ConnState) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.place != nil {
-		l.forget(c.place)
+	switch {
+	case state == http.StateNew:
+		c.from = time.Now().Add(beginTime)
+		c.list(&l.begun)
+	case !c.greeted && state <= http.StateIdle && isHTTP2(conn):
+		// It is active and then idle before its first request, too.
+		c.greeted = state == http.StateIdle
+	default:
+		l.forget(c)
+		if state == http.StateIdle {
+			c.from = time.Now().Add(settleTime)
+			c.list(&l.idle)
+			select {
+			case l.idled <- struct{}{}:
+			default:
+			}
+		}
 	}
-	if state != http.StateIdle {
-		return
-	}
-	// HTTP/2 is idle before its first request, too, which is on its way.
-	begins := !c.used && isHTTP2(conn)
-	c.used = true
-	if l.waiting && !begins {
-		l.waiting = false
-		_ = c.Close()
-		return
-	}
-	c.place = l.idle.PushBack(c)
 }
 
 func isHTTP2(conn net.Conn) bool {
@@ -105,11 +146,12 @@ func isHTTP2(conn net.Conn) bool {
 	return ok && secured.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// forget takes a connection out of the idle ones. The lock is held.
-func (l *limited) forget(e *list.Element) *placed {
-	c, _ := l.idle.Remove(e).(*placed)
-	c.place = nil
-	return c
+// forget takes a connection out of those that may be closed. The lock is held.
+func (l *limited) forget(c *placed) {
+	if c.place != nil {
+		c.those.Remove(c.place)
+		c.those, c.place = nil, nil
+	}
 }
 
 // Close ends Accept.
@@ -123,9 +165,14 @@ type placed struct {
 	net.Conn
 	free func()
 	// What follows is under the listener's lock.
-	used  bool          // it was idle once
-	place *list.Element // among the idle ones; nil if it is none
+	greeted bool          // HTTP/2 was agreed on, which looks like a request
+	from    time.Time     // when it may be closed for another one
+	those   *list.List    // where it stands; nil while it is at work
+	place   *list.Element // in it
 }
+
+// list puts it behind all others.
+func (c *placed) list(those *list.List) { c.those, c.place = those, those.PushBack(c) }
 
 // Close gives the place back.
 func (c *placed) Close() error {

@@ -25,9 +25,9 @@ type Config struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
-	// MaxConnections is how many connections are open at once. For one more the
-	// connection is closed that has been idle for longest; while none is idle,
-	// it waits. Default 1,000.
+	// MaxConnections is how many connections are open at once. For one more one
+	// is closed on which no request has come within a second, else the one that
+	// has been idle for longest; while there is neither, it waits. Default 1,000.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended.
 	// Default 10 seconds.

@@ -84,10 +84,25 @@ func move(t *testing.T, from, to string) {
 
 // bench is a running server and a client that trusts it.
 type bench struct {
-	url    string
-	roots  *x509.CertPool
-	stop   context.CancelFunc
-	result chan error
+	url      string
+	roots    *x509.CertPool
+	stop     context.CancelFunc
+	result   chan error
+	accepted chan struct{} // one for each connection
+}
+
+// telling is a listener that tells of every connection.
+type telling struct {
+	net.Listener
+	accepted chan struct{}
+}
+
+func (l telling) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- struct{}{}
+	}
+	return conn, err
 }
 
 func start(t *testing.T, c serve.Config) *bench {
@@ -100,9 +115,10 @@ func start(t *testing.T, c serve.Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Listener, c.Certificate = listener, certificates.Get
+	accepted := make(chan struct{}, 100)
+	c.Listener, c.Certificate = telling{listener, accepted}, certificates.Get
 	ctx, stop := context.WithCancel(t.Context())
-	b := &bench{url: "https://" + listener.Addr().String(), roots: x509.NewCertPool(), stop: stop, result: make(chan error, 1)}
+	b := &bench{url: "https://" + listener.Addr().String(), roots: x509.NewCertPool(), stop: stop, result: make(chan error, 1), accepted: accepted}
 	b.roots.AppendCertsFromPEM(certificates.PEM())
 	go func() { b.result <- serve.Run(ctx, c) }()
 	t.Cleanup(stop)

@@ -22,9 +22,8 @@ type StreamConfig struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
-	// MaxConnections is how many connections are open at once. One more has the
-	// connection closed that is idle for longest, or waits while none is. Default
-	// 10,000.
+	// MaxConnections is how many connections are open at once. One more has one
+	// closed as in Config, or waits. Default 10,000.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended; what
 	// takes longer is cut off. Default 20 seconds.
