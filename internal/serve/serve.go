@@ -40,7 +40,9 @@ const (
 	writeTime     = 30 * time.Second
 	idleTime      = 30 * time.Second
 	maxHeader     = 16 << 10
-	maxStreams    = 250 // requests at once on a connection of HTTP/2
+	maxStreams    = 20       // requests at once on a connection of HTTP/2
+	maxWindow     = 64 << 10 // of bodies that nobody has read yet, on one connection
+	maxFrame      = 16 << 10 // is read whole
 	defaultConns  = 1000
 	defaultDrain  = 10 * time.Second
 	tlsMinVersion = tls.VersionTLS12
@@ -63,10 +65,13 @@ func Run(ctx context.Context, c Config) error {
 		WriteTimeout:      writeTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ConnState:         listener.track,
-		ErrorLog:          errorLog(c.Log),
-		TLSConfig:         &tls.Config{MinVersion: tlsMinVersion, GetCertificate: c.Certificate, NextProtos: []string{"h2", "http/1.1"}},
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
+			MaxReceiveBufferPerConnection: maxWindow, MaxReceiveBufferPerStream: maxWindow,
+		},
+		ConnState: listener.track,
+		ErrorLog:  errorLog(c.Log),
+		TLSConfig: &tls.Config{MinVersion: tlsMinVersion, GetCertificate: c.Certificate, NextProtos: []string{"h2", "http/1.1"}},
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.ServeTLS(listener, "", "") }()

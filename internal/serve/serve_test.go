@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -213,6 +215,32 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 	if err := <-answered; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLimitsOfHTTP2: what a client may make the server keep for one connection.
+func TestLimitsOfHTTP2(t *testing.T) {
+	b := start(t, serve.Config{Handler: http.NotFoundHandler()})
+	conn := b.begin(t, "h2")
+	if _, err := io.WriteString(conn, beginning); err != nil {
+		t.Fatal(err)
+	}
+	header := make([]byte, 9)
+	if _, err := io.ReadFull(conn, header); err != nil {
+		t.Fatal(err)
+	}
+	settings := make([]byte, int(header[0])<<16|int(header[1])<<8|int(header[2]))
+	if _, err := io.ReadFull(conn, settings); err != nil || header[3] != 4 {
+		t.Fatalf("the first frame is no SETTINGS: % x (%v)", header, err)
+	}
+	got := map[uint16]uint32{}
+	for ; len(settings) > 0; settings = settings[6:] {
+		got[binary.BigEndian.Uint16(settings)] = binary.BigEndian.Uint32(settings[2:])
+	}
+	for name, limit := range map[uint16]uint32{3: 20, 4: 64 << 10, 5: 16 << 10} { // streams, window, frame (RFC 9113, 6.5.2)
+		if value, ok := got[name]; !ok || value > limit {
+			t.Errorf("setting %d is %d (%t), want at most %d", name, value, ok, limit)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ const (
 	streamDrain     = 20 * time.Second
 	streamPause     = time.Minute
 	streamMaxHeader = 64 << 10
+	streamRequests  = 250 // at once on a connection of HTTP/2
 )
 
 // RunStreams serves until ctx ends, as Run does, but has no limit on how long an
@@ -58,7 +59,7 @@ func RunStreams(ctx context.Context, c StreamConfig) error {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    streamMaxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: c.BodyPause},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamRequests, MaxReadFrameSize: maxFrame, WriteByteTimeout: c.BodyPause},
 		ErrorLog:          errorLog(c.Log),
 	}
 	listener := limit(c.Listener, c.MaxConnections)
