@@ -22,6 +22,13 @@ const (
 	lifetime = 10 * 365 * 24 * time.Hour
 	// clockSkew is by how much clocks may differ.
 	clockSkew = time.Hour
+	// longestAway is how long after its end a certificate is still made again.
+	// After that a clock that is far ahead is more likely than a server that
+	// nobody could use for so long.
+	longestAway = 2 * 365 * 24 * time.Hour
+	// earliest is the start of 2026, in seconds since 1970: no clock that is
+	// right says less.
+	earliest = 1767225600
 	// lookEvery is how often the files are looked at, at most.
 	lookEvery = time.Second
 )
@@ -30,8 +37,15 @@ const (
 type Certificates struct {
 	// Dir is the folder. It is made with the files if they are missing.
 	Dir string
-	// Names are the host names and addresses that a new certificate is for.
+	// Names are the host names and addresses that clients call the server by.
 	Names []string
+	// Also are further names that a new certificate is for; one that is there
+	// need not be.
+	Also []string
+	// Keep says that clients were told beforehand to trust the certificate that
+	// is there: it is never made again. Default: false, they are told after
+	// Ensure.
+	Keep bool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Log takes what is wrong with the files. Default: none.
@@ -64,9 +78,10 @@ func (c *Certificates) now() time.Time {
 // Ensure reads the certificate and the key, and makes what is missing: both, or
 // the certificate of a key that stands alone, as an end between the two writes
 // leaves it. A certificate that has expired or is not for Names is made again
-// with the same key if it was made here; one of anybody else is left as it is,
-// and the log says what is wrong with it. made tells whether a certificate was
-// made.
+// with the same key if it was made here, for its old names and times as well, so
+// that clients who trust it go on. One of anybody else, one to Keep, and one that
+// only a wrong clock finds fault with are left as they are, and the log says what
+// is wrong with them. made tells whether a certificate was made.
 func (c *Certificates) Ensure() (made bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,8 +89,12 @@ func (c *Certificates) Ensure() (made bool, err error) {
 	_, err = os.Stat(c.CertPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := c.make(); err != nil {
+		if err := c.make(nil); err != nil {
 			return false, fmt.Errorf("making a certificate: %w", err)
+		}
+		if c.Keep {
+			c.Log.Info("there was no certificate, one was made; unless the webhook kubeconfig trusts its key, run init and start the API server again",
+				"file", c.CertPath())
 		}
 		return true, c.load()
 	case err != nil:
@@ -84,17 +103,17 @@ func (c *Certificates) Ensure() (made bool, err error) {
 	if err := c.load(); err != nil {
 		return false, err
 	}
-	faults := c.faults(c.current.Leaf)
+	faults, cure := c.faults(c.current.Leaf)
 	if len(faults) == 0 {
 		return false, nil
 	}
-	if !madeHere(c.current.Leaf) {
-		c.Log.Error(errUnfit, "the API server will refuse the certificate; replace it, it is not one that this program made",
-			"file", c.CertPath(), "faults", faults)
+	if cure != makeAgain {
+		c.Log.Error(errUnfit, string(cure), "file", c.CertPath(), "faults", faults)
 		return false, nil
 	}
-	if err := c.make(); err != nil {
-		return false, fmt.Errorf("making a certificate: %w", err)
+	if err := c.make(c.current.Leaf); err != nil {
+		c.Log.Error(err, "the certificate cannot be made again; the old one stays", "file", c.CertPath(), "faults", faults)
+		return false, nil
 	}
 	c.Log.Info("the certificate was made again, with the same key; start the API server again once the webhook kubeconfig is written",
 		"file", c.CertPath(), "faults", faults)

@@ -9,13 +9,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/big"
 	"net"
 	"os"
 	"runtime"
 	"slices"
+	"time"
 )
 
 // maker is in the subject of certificates made here, beside the common name
@@ -32,31 +32,90 @@ func madeHere(cert *x509.Certificate) bool {
 		cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
+// cure is what helps a certificate that has faults, as a message.
+type cure string
+
+const (
+	makeAgain cure = "make it again"
+	setClock  cure = "the clock and the certificate do not agree; set the clock or, if it is right, remove the certificate and start this server and the API server again"
+	replace   cure = "the API server will refuse the certificate; replace it, it is not one that this program made"
+	tellAgain cure = "the certificate stays, because the API server was told of it beforehand; if it refuses it, run init and start it and this server again"
+)
+
 // faults are why a client that asks for one of the names would refuse the
 // certificate. Nobody asks for the address that stands for all.
-func (c *Certificates) faults(cert *x509.Certificate) []string {
+func (c *Certificates) faults(cert *x509.Certificate) ([]string, cure) {
+	const format = "2006-01-02 15:04:05Z"
 	var faults []string
-	now := c.now()
+	now, wrongClock := c.now(), false
 	if now.After(cert.NotAfter) {
-		faults = append(faults, fmt.Sprintf("it expired at %s", cert.NotAfter.UTC().Format("2006-01-02 15:04:05Z")))
+		faults = append(faults, "it expired at "+cert.NotAfter.UTC().Format(format))
+		wrongClock = now.Sub(cert.NotAfter) > longestAway || c.keyIsYounger(now)
 	}
 	if now.Before(cert.NotBefore) {
-		faults = append(faults, fmt.Sprintf("it is not valid before %s", cert.NotBefore.UTC().Format("2006-01-02 15:04:05Z")))
+		faults = append(faults, "it is not valid before "+cert.NotBefore.UTC().Format(format))
+		wrongClock = true
 	}
-	for _, name := range c.names() {
-		if ip := net.ParseIP(name); ip != nil && ip.IsUnspecified() {
+	misnamed := false
+	for _, name := range c.Names {
+		if ip := net.ParseIP(name); name == "" || ip != nil && ip.IsUnspecified() {
 			continue
 		}
 		if cert.VerifyHostname(name) != nil {
 			faults = append(faults, "it is not for "+name)
+			misnamed = true
 		}
 	}
-	return faults
+	switch {
+	case c.Keep:
+		return faults, tellAgain
+	case !madeHere(cert):
+		return faults, replace
+	case wrongClock && !misnamed:
+		return faults, setClock
+	}
+	return faults, makeAgain
 }
 
-func (c *Certificates) names() []string {
-	names := slices.Compact(slices.Sorted(slices.Values(c.Names)))
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" })
+// keyIsYounger tells whether the key was written after a time: a clock that says
+// that time is behind.
+func (c *Certificates) keyIsYounger(than time.Time) bool {
+	info, err := os.Stat(c.KeyPath())
+	return err == nil && info.ModTime().After(than)
+}
+
+// names are those of a new certificate, with those of the old one if there is
+// one.
+func (c *Certificates) names(old *x509.Certificate) []string {
+	names := slices.Concat(c.Names, c.Also)
+	if old != nil {
+		names = append(names, old.DNSNames...)
+		for _, ip := range old.IPAddresses {
+			names = append(names, ip.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" })
+}
+
+// times are from when until when a new certificate is good: ten years from now
+// and when the old one was, and also when the clock is right again if now it is
+// not.
+func (c *Certificates) times(old *x509.Certificate) (from, to time.Time) {
+	from, to = c.now(), c.now()
+	if first := time.Unix(earliest, 0); first.Before(from) {
+		from = first
+	} else {
+		to = first
+	}
+	from, to = from.Add(-clockSkew), to.Add(lifetime)
+	if old != nil && old.NotBefore.Before(from) {
+		from = old.NotBefore
+	}
+	if old != nil && old.NotAfter.After(to) {
+		to = old.NotAfter
+	}
+	return from, to
 }
 
 // checkKeyMode warns of a key that others than its owner can reach. Windows
@@ -70,8 +129,9 @@ func (c *Certificates) checkKeyMode() {
 }
 
 // make writes a new certificate, and its key first where there is none, so that
-// there is never a certificate without key.
-func (c *Certificates) make() error {
+// there is never a certificate without key. What the old certificate is good for,
+// the new one is, too; nil if there is none.
+func (c *Certificates) make(old *x509.Certificate) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
@@ -83,18 +143,18 @@ func (c *Certificates) make() error {
 	if err != nil {
 		return err
 	}
-	now := c.now()
+	from, to := c.times(old)
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: "aws-iam-authenticator", Organization: []string{maker}},
-		NotBefore:    now.Add(-clockSkew),
-		NotAfter:     now.Add(lifetime),
+		NotBefore:    from,
+		NotAfter:     to,
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		// The API server takes it for its own authority.
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 	}
-	for _, name := range c.names() {
+	for _, name := range c.names(old) {
 		if ip := net.ParseIP(name); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {

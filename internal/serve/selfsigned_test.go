@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -88,42 +89,131 @@ func TestCertificateWithoutKey(t *testing.T) {
 }
 
 // TestUnfitCertificate: what clients would refuse is made again where it was
-// made here, and named where it was not.
+// made here and that helps, and named everywhere.
 func TestUnfitCertificate(t *testing.T) {
 	for _, row := range []struct {
 		reason string
-		change func(*state)
+		change func(*testing.T, *state)
 		want   string // in the log; empty: nothing is done
+		again  bool   // one that was made here is made again
 	}{
-		{"nothing changed", func(*state) {}, ""},
-		{"another hostname", func(s *state) { s.Names = []string{"authenticator", "127.0.0.1"} }, "it is not for authenticator"},
-		{"another address", func(s *state) { s.Names = []string{"localhost", "10.0.0.1"} }, "it is not for 10.0.0.1"},
-		{"all addresses, which nobody asks for", func(s *state) { s.Names = []string{"localhost", "0.0.0.0"} }, ""},
-		{"fewer names", func(s *state) { s.Names = []string{"localhost", ""} }, ""},
-		{"it expired", func(s *state) { s.now = s.now.AddDate(11, 0, 0) }, "it expired at 2035-12-31 03:04:05Z"},
-		{"it is not valid yet", func(s *state) { s.now = s.now.AddDate(-1, 0, 0) }, "it is not valid before"},
+		{"nothing changed", func(*testing.T, *state) {}, "", false},
+		{"another hostname", func(_ *testing.T, s *state) { s.Names = []string{"authenticator"} }, "it is not for authenticator", true},
+		{"another IP address", func(_ *testing.T, s *state) { s.Names = []string{"10.0.0.1"} }, "it is not for 10.0.0.1", true},
+		{"another address to listen on, which nobody asks for", func(_ *testing.T, s *state) { s.Also = []string{"10.0.0.1"} }, "", false},
+		{"all addresses, which nobody asks for", func(_ *testing.T, s *state) { s.Names = []string{"localhost", "0.0.0.0"} }, "", false},
+		{"fewer names", func(_ *testing.T, s *state) { s.Names, s.Also = []string{"localhost", ""}, nil }, "", false},
+		{"it expired", func(_ *testing.T, s *state) { s.now = s.now.AddDate(11, 0, 0) }, "it expired at 2035-12-31 03:04:05Z", true},
+		{"a clock that is far ahead", func(_ *testing.T, s *state) { s.now = s.now.AddDate(25, 0, 0) }, "set the clock", false},
+		{"a clock that is behind what it signed", func(t *testing.T, s *state) {
+			later := s.now.AddDate(12, 0, 0)
+			if err := os.Chtimes(s.KeyPath(), later, later); err != nil {
+				t.Fatal(err)
+			}
+			s.now = s.now.AddDate(11, 0, 0)
+		}, "set the clock", false},
+		{"a clock that begins in 1970", func(_ *testing.T, s *state) { s.now = time.Unix(0, 0) }, "it is not valid before", false},
+		{"one that cannot be made", func(_ *testing.T, s *state) { s.Names = []string{"\u00e4"} }, "it is not for \u00e4", false},
 	} {
-		for _, foreign := range []bool{false, true} {
-			s := newState(t, "localhost", "127.0.0.1")
+		for _, kind := range []string{"made here", "foreign", "trusted beforehand"} {
+			s := newState(t, "localhost")
+			s.Also = []string{"127.0.0.1"}
 			_, cert, key := s.ensure(t)
-			if foreign {
+			if kind == "foreign" {
 				cert = s.replaceByForeign(t)
 				key = read(t, s.KeyPath())
 			}
-			row.change(s)
+			s.Keep = kind == "trusted beforehand"
+			row.change(t, s)
 			made, newCert, newKey := s.ensure(t)
-			want := row.want != "" && !foreign
+			want := row.again && kind == "made here"
 			if made != want || bytes.Equal(cert, newCert) == want || !bytes.Equal(key, newKey) {
-				t.Errorf("%s (foreign %t): made %t, another certificate %t, another key %t", row.reason, foreign, made, !bytes.Equal(cert, newCert), !bytes.Equal(key, newKey))
+				t.Errorf("%s (%s): made %t, another certificate %t, another key %t", row.reason, kind, made, !bytes.Equal(cert, newCert), !bytes.Equal(key, newKey))
 			}
-			if log := s.logged.String(); !strings.Contains(log, row.want) || row.want == "" && log != "" {
-				t.Errorf("%s (foreign %t): logged %q, want %q", row.reason, foreign, log, row.want)
+			log := s.logged.String()
+			logged := row.want
+			if kind != "made here" && logged == "set the clock" {
+				logged = "it expired"
+			}
+			if !strings.Contains(log, logged) || logged == "" && log != "" {
+				t.Errorf("%s (%s): logged %q, want %q", row.reason, kind, log, logged)
+			}
+			if s.Keep && row.want != "" && (!strings.Contains(log, "init") || strings.Contains(log, "was made")) {
+				t.Errorf("%s (%s): logged %q, which does not say what to do", row.reason, kind, log)
 			}
 			if again, err := s.Ensure(); again || err != nil {
-				t.Errorf("%s (foreign %t): made once more: %t %v", row.reason, foreign, again, err)
+				t.Errorf("%s (%s): made once more: %t %v", row.reason, kind, again, err)
 			}
 		}
 	}
+}
+
+// TestCertificateMadeAgain: whoever trusts the old one and calls the server as
+// before goes on.
+func TestCertificateMadeAgain(t *testing.T) {
+	s := newState(t, "old", "10.0.0.1")
+	s.ensure(t)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.PEM())
+	s.Names, s.Also = []string{"new"}, []string{"10.0.0.2"}
+	s.now = s.now.AddDate(1, 0, 0)
+	s.ensure(t)
+	got := s.leaf(t)
+	for _, name := range []string{"old", "10.0.0.1", "new", "10.0.0.2"} {
+		for _, at := range []time.Time{s.now, s.now.AddDate(-1, 0, 0)} { // also if the clock was ahead
+			if _, err := got.Verify(x509.VerifyOptions{DNSName: bracketed(name), Roots: roots, CurrentTime: at}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if years := got.NotAfter.Sub(s.now).Hours() / 24 / 365; years != 10 {
+		t.Errorf("it is good for %.1f years, want 10", years)
+	}
+}
+
+// TestCertificateOfAWrongClock: it is good once the clock is right.
+func TestCertificateOfAWrongClock(t *testing.T) {
+	right := time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, wrong := range []time.Time{time.Unix(0, 0), right.AddDate(20, 0, 0)} {
+		s := newState(t, "localhost")
+		s.now = wrong
+		s.ensure(t)
+		for _, at := range []time.Time{wrong, right, right.AddDate(8, 0, 0)} {
+			roots := x509.NewCertPool()
+			roots.AppendCertsFromPEM(s.PEM())
+			if _, err := s.leaf(t).Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots, CurrentTime: at}); err != nil {
+				t.Errorf("made in %d, used in %d: %v", wrong.Year(), at.Year(), err)
+			}
+		}
+	}
+}
+
+// TestMissingBeforehand: a certificate that the API server was told of and that
+// is gone is made, and the log says that the API server has to be told.
+func TestMissingBeforehand(t *testing.T) {
+	s := newState(t, "localhost")
+	s.Keep = true
+	if made, _, _ := s.ensure(t); !made || !strings.Contains(s.logged.String(), "init") {
+		t.Errorf("made %t, logged %q", made, s.logged.String())
+	}
+}
+
+func (s *state) leaf(t *testing.T) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode(s.PEM())
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leaf
+}
+
+// bracketed is a name as x509.VerifyOptions take it.
+func bracketed(name string) string {
+	if net.ParseIP(name) != nil {
+		return "[" + name + "]"
+	}
+	return name
 }
 
 // replaceByForeign writes a certificate like those of aws-iam-authenticator.
