@@ -26,8 +26,8 @@ func authenticatorInit() *cobra.Command {
 		Short: "Write the server's certificate, key and webhook kubeconfig beforehand",
 		Long: `Write the server's certificate, key and webhook kubeconfig beforehand, so that the
 API server can be started before the authenticator. A certificate that is there
-is kept, unless it was made here and has expired or is not for the hostname and
-the address; the key stays. Start the server with --kubeconfig-pregenerated then.`,
+is kept, unless it was made here and has expired or is not for the hostname; the
+key stays. Start the server with --kubeconfig-pregenerated then.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := flags.resolve(cmd.Flags())
@@ -35,8 +35,9 @@ the address; the key stays. Start the server with --kubeconfig-pregenerated then
 				return err
 			}
 			log := funcr.New(func(_, line string) { fmt.Fprintln(cmd.ErrOrStderr(), line) }, funcr.Options{})
+			file.Server.KubeconfigPregenerated = false // this is what does it
 			certificates := authenticatorCertificates(file.Server, log)
-			if err := writeAuthenticatorFiles(certificates, file.Server, true); err != nil {
+			if err := writeAuthenticatorFiles(certificates, file.Server); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "certificate: %s\nkey:         %s\nkubeconfig:  %s\n\nStart the API server with\n  --authentication-token-webhook-config-file=%s\n",
@@ -50,16 +51,19 @@ the address; the key stays. Start the server with --kubeconfig-pregenerated then
 }
 
 func authenticatorCertificates(s authnconfig.Server, log logr.Logger) *serve.Certificates {
-	return &serve.Certificates{Dir: s.StateDir, Names: []string{s.Hostname, s.Address}, Log: log}
+	return &serve.Certificates{
+		Dir: s.StateDir, Names: []string{s.Hostname}, Also: []string{s.Address}, // the API server calls the hostname
+		Keep: s.KubeconfigPregenerated, Log: log,
+	}
 }
 
 // writeAuthenticatorFiles makes the certificate if there is none that fits and,
-// if asked for, writes the webhook kubeconfig.
-func writeAuthenticatorFiles(certificates *serve.Certificates, s authnconfig.Server, kubeconfig bool) error {
+// unless that was done beforehand, writes the webhook kubeconfig.
+func writeAuthenticatorFiles(certificates *serve.Certificates, s authnconfig.Server) error {
 	if _, err := certificates.Ensure(); err != nil {
 		return err
 	}
-	if !kubeconfig {
+	if s.KubeconfigPregenerated {
 		return nil
 	}
 	text, err := webhookKubeconfig(s, certificates.PEM())

@@ -85,7 +85,7 @@ func authenticatorServer() *cobra.Command {
 	flags.bindFiles(cmd.Flags())
 	logging.bindAuthenticatorFlags(cmd.Flags())
 	s := &flags.values.Server
-	cmd.Flags().BoolVar(&s.KubeconfigPregenerated, "kubeconfig-pregenerated", false, "leave the webhook kubeconfig alone, because init has written it")
+	cmd.Flags().BoolVar(&s.KubeconfigPregenerated, "kubeconfig-pregenerated", false, "leave the webhook kubeconfig and a certificate that is there alone, because init has written them")
 	cmd.Flags().StringVar(&s.Kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster that the backends EKSConfigMap and CRD read; default: the pod's own cluster")
 	cmd.Flags().StringVar(&s.Master, "master", "", "`URL` of the API server of that cluster, instead of the one in the kubeconfig")
 	cmd.Flags().StringSliceVar(&s.BackendMode, "backend-mode", s.BackendMode, "where mappings come from, in order: MountedFile (the configuration file), EKSConfigMap (kube-system/aws-auth), CRD (IAMIdentityMappings), DynamicFile")
@@ -118,7 +118,7 @@ func RunAuthenticator(ctx context.Context, o AuthenticatorOptions, deps Authenti
 		return err
 	}
 	certificates := authenticatorCertificates(o.Server, deps.Log)
-	if err := writeAuthenticatorFiles(certificates, o.Server, !o.Server.KubeconfigPregenerated); err != nil {
+	if err := writeAuthenticatorFiles(certificates, o.Server); err != nil {
 		return err
 	}
 	address := net.JoinHostPort(o.Server.Address, strconv.Itoa(o.Server.Port))
