@@ -106,6 +106,7 @@ func TestUnfitCertificate(t *testing.T) {
 		{"it expired", func(_ *testing.T, s *state) { s.now = s.now.AddDate(11, 0, 0) }, "it expired at 2035-12-31 03:04:05Z", true},
 		{"a clock that is far ahead", func(_ *testing.T, s *state) { s.now = s.now.AddDate(25, 0, 0) }, "set the clock", false},
 		{"a clock that is behind what it signed", func(t *testing.T, s *state) {
+			t.Helper()
 			later := s.now.AddDate(12, 0, 0)
 			if err := os.Chtimes(s.KeyPath(), later, later); err != nil {
 				t.Fatal(err)
