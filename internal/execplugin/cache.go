@@ -1,6 +1,7 @@
 package execplugin
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,12 +47,12 @@ type entry struct {
 // openCache finds the place for the token that o asks for: eks-auth/tokens in the
 // user's cache directory ($XDG_CACHE_HOME, ~/.cache, ~/Library/Caches or
 // %LocalAppData%). Nothing is made before put.
-func openCache(o Options) (cache, error) {
+func openCache(ctx context.Context, o Options) (cache, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return cache{}, err
 	}
-	key, err := cacheKey(o)
+	key, err := cacheKey(ctx, o)
 	if err != nil {
 		return cache{}, err
 	}

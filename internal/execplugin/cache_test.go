@@ -1,6 +1,8 @@
 package execplugin
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,7 +36,7 @@ func TestCacheKey(t *testing.T) {
 	m.write(".aws/config", "")
 	key := func(o Options) string {
 		t.Helper()
-		k, err := cacheKey(o)
+		k, err := cacheKey(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,9 +86,25 @@ func TestCacheKey(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(m.home, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("AWS_CONFIG_FILE", filepath.Join(m.home, "folder"))
-	if _, err := cacheKey(base); err == nil {
-		t.Error("a file that cannot be read is passed over")
+	for reason, path := range map[string]string{
+		"a folder":          filepath.Join(m.home, "folder"),
+		"a device":          "/dev/zero",
+		"a file too large":  m.write("large", strings.Repeat("#", maxFile+1)),
+		"below what is one": filepath.Join(m.home, "identity", "x"),
+	} {
+		t.Setenv("AWS_CONFIG_FILE", path)
+		if _, err := cacheKey(t.Context(), base); err == nil {
+			t.Errorf("%s is passed over", reason)
+		}
+	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	if _, err := cacheKey(t.Context(), base); err != nil {
+		t.Errorf("no configuration on purpose: %v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := cacheKey(ended, base); !errors.Is(err, context.Canceled) {
+		t.Errorf("it reads on when it should end: %v", err)
 	}
 }
 
@@ -232,13 +250,13 @@ func TestCacheInAnyHome(t *testing.T) {
 		m.home = filepath.Join(m.home, name)
 		t.Setenv("HOME", m.home)
 		m.write(".aws/sso/cache/1.json", "{}")
-		before, err := cacheKey(Options{ClusterID: "prod"})
+		before, err := cacheKey(t.Context(), Options{ClusterID: "prod"})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
 		m.write(".aws/sso/cache/1.json", "{ }")
-		if after, err := cacheKey(Options{ClusterID: "prod"}); err != nil || after == before {
+		if after, err := cacheKey(t.Context(), Options{ClusterID: "prod"}); err != nil || after == before {
 			t.Errorf("%s: another session changes nothing (%v)", name, err)
 		}
 	}

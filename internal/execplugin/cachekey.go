@@ -2,11 +2,14 @@ package execplugin
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,10 +18,14 @@ import (
 	"strings"
 )
 
+// maxFile is the largest file that counts, in bytes: SDKs read whole
+// configurations, which are a few kilobytes.
+const maxFile = 1 << 20
+
 // cacheKey digests everything that decides what token comes out: the options,
 // the AWS_ variables, and what stands in the files that the SDK would read. A
-// file that is there but cannot be read is an error.
-func cacheKey(o Options) (string, error) {
+// file that is there but cannot be read, or only once, as a pipe, is an error.
+func cacheKey(ctx context.Context, o Options) (string, error) {
 	d := digest{sha256.New()}
 	d.add("token 1", o.ClusterID, o.Region, o.RoleARN, o.ExternalID, o.SessionName, o.Profile)
 	if o.ForwardSessionName {
@@ -40,6 +47,9 @@ func cacheKey(o Options) (string, error) {
 		files = append(files, found...)
 	}
 	for _, file := range files {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		if err := d.addFile(file); err != nil {
 			return "", err
 		}
@@ -119,14 +129,35 @@ func (d digest) add(parts ...string) {
 	}
 }
 
+// addFile reads no file that reading changes: a pipe's content would be missing
+// to the SDK, and may never come.
 func (d digest) addFile(name string) error {
-	content, err := os.ReadFile(name)
+	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		d.add(name, "is missing")
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if nothing, err := os.Stat(os.DevNull); err == nil && os.SameFile(info, nothing) {
+		d.add(name, "holds", "")
+		return nil
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file", name)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return err
+	}
+	if len(content) > maxFile {
+		return fmt.Errorf("%s is larger than %d bytes", name, maxFile)
 	}
 	d.add(name, "holds", string(content))
 	return nil

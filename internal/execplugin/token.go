@@ -36,7 +36,7 @@ func Token(ctx context.Context, c Config) error {
 	if err != nil && !options.TokenOnly {
 		return err
 	}
-	token, err := c.token(ctx)
+	token, err := c.unlessDone(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,6 +54,26 @@ func (c Config) warn(format string, args ...any) {
 	fmt.Fprintf(c.Err, "Warning: "+format+"\n", args...)
 }
 
+// unlessDone is token, but ends with ctx, too: what waits for a pipe or for
+// somebody who types does not ask ctx.
+func (c Config) unlessDone(ctx context.Context) (ekstoken.Token, error) {
+	type result struct {
+		token ekstoken.Token
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		token, err := c.token(ctx)
+		done <- result{token, err}
+	}()
+	select {
+	case r := <-done:
+		return r.token, r.err
+	case <-ctx.Done():
+		return ekstoken.Token{}, context.Cause(ctx)
+	}
+}
+
 // token takes the token from the cache or makes one. A cache that does not work
 // costs time, not the token.
 func (c Config) token(ctx context.Context) (ekstoken.Token, error) {
@@ -61,7 +81,7 @@ func (c Config) token(ctx context.Context) (ekstoken.Token, error) {
 		token, _, err := c.mint(ctx)
 		return token, err
 	}
-	cached, err := openCache(c.Options)
+	cached, err := openCache(ctx, c.Options)
 	if err != nil {
 		c.warn("no cache: %v", err)
 		token, _, err := c.mint(ctx)
@@ -77,7 +97,7 @@ func (c Config) token(ctx context.Context) (ekstoken.Token, error) {
 	// The key must be that of what the token was made from. Where something
 	// changed meanwhile, such as a session that the SDK renewed, nobody knows
 	// which of the two was read.
-	if now, err := openCache(c.Options); err != nil || now != cached {
+	if now, err := openCache(ctx, c.Options); err != nil || now != cached {
 		return token, nil //nolint:nilerr // the next run says so
 	}
 	if err := cached.put(token, c.Now()); err != nil {
