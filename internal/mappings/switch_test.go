@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
@@ -25,8 +27,9 @@ type slow struct {
 func (b *slow) Name() string { return b.name }
 
 func (b *slow) Run(ctx context.Context) error {
+	b.w.count(b.name, 1)
+	defer b.w.count(b.name, -1)
 	<-ctx.Done()
-	b.w.stopped.Done()
 	return nil
 }
 
@@ -42,14 +45,36 @@ type switched struct {
 	*Switch
 	path    string
 	unread  map[string]bool
-	stopped sync.WaitGroup // backends that are running
 	errors  int
 	changed []string
+
+	mu      sync.Mutex
+	running map[string]int // how many backends of a name
+}
+
+func (w *switched) count(name string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[name] += n
+}
+
+// runs are the names of the backends that are running, once all have begun or
+// ended that are about to.
+func (w *switched) runs() string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for name, n := range w.running {
+		names = append(names, slices.Repeat([]string{name}, n)...)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
 }
 
 func newSwitched(t *testing.T) *switched {
 	t.Helper()
-	w := &switched{path: filepath.Join(t.TempDir(), "modes.json"), unread: map[string]bool{}}
+	w := &switched{path: filepath.Join(t.TempDir(), "modes.json"), unread: map[string]bool{}, running: map[string]int{}}
 	w.Switch = NewSwitch(SwitchConfig{
 		Modes: []string{"a"}, Path: w.path,
 		Make: func(modes []string) (*Chain, error) {
@@ -58,7 +83,6 @@ func newSwitched(t *testing.T) *switched {
 				if mode == "impossible" {
 					return nil, errors.New("there is no such mode")
 				}
-				w.stopped.Add(1)
 				chain.Backends = append(chain.Backends, &slow{mode, w})
 			}
 			return chain, nil
@@ -91,7 +115,10 @@ func (w *switched) user(t *testing.T) string {
 	return user.Username
 }
 
-func TestSwitch(t *testing.T) {
+func TestSwitch(t *testing.T) { synctest.Test(t, testSwitch) }
+
+func testSwitch(t *testing.T) {
+	t.Helper()
 	w := newSwitched(t)
 	if w.Ready() == nil {
 		t.Error("it is ready before its start")
@@ -106,19 +133,20 @@ func TestSwitch(t *testing.T) {
 		want         string
 		changed      string // the last modes that took effect
 		errors       int
+		runs         string
 	}{
-		{"without a file", "", "", "a", "a 0", 0},
-		{"others, which have not been read", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "c", "a", "a 0", 0},
-		{"still not", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "c", "a", "a 0", 0},
-		{"now they have been", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "", "b", "b c 5", 0},
-		{"the same in another order", `{"backendMode": "c b"}`, "", "c", "c b 0", 0},
-		{"half written", "\n", "", "c", "c b 0", 1},
-		{"broken", "{", "", "c", "c b 0", 2},
-		{"broken in the same way", "{", "", "c", "c b 0", 2},
-		{"what cannot be made", `{"backendMode": "impossible"}`, "", "c", "c b 0", 3},
-		{"others that are withdrawn before they were read", `{"backendMode": "d"}`, "d", "c", "c b 0", 3},
-		{"withdrawn", `{"backendMode": "c b"}`, "d", "c", "c b 0", 3},
-		{"the file is gone", "", "", "a", "a 0", 3},
+		{"without a file", "", "", "a", "a 0", 0, "a"},
+		{"others, which have not been read", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "c", "a", "a 0", 0, "a b c"},
+		{"still not", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "c", "a", "a 0", 0, "a b c"},
+		{"now they have been", `{"backendMode": "b c", "LastUpdatedDateTime": "5"}`, "", "b", "b c 5", 0, "b c"},
+		{"the same in another order", `{"backendMode": "c b"}`, "", "c", "c b 0", 0, "b c"},
+		{"half written", "\n", "", "c", "c b 0", 1, "b c"},
+		{"broken", "{", "", "c", "c b 0", 2, "b c"},
+		{"broken in the same way", "{", "", "c", "c b 0", 2, "b c"},
+		{"what cannot be made", `{"backendMode": "impossible"}`, "", "c", "c b 0", 3, "b c"},
+		{"others that are withdrawn before they were read", `{"backendMode": "d"}`, "d", "c", "c b 0", 3, "b c d"},
+		{"withdrawn", `{"backendMode": "c b"}`, "d", "c", "c b 0", 3, "b c"},
+		{"the file is gone", "", "", "a", "a 0", 3, "a"},
 	} {
 		w.unread = map[string]bool{row.unread: true}
 		if row.text == "" {
@@ -130,9 +158,14 @@ func TestSwitch(t *testing.T) {
 		if got, last := w.user(t), w.changed[len(w.changed)-1]; got != row.want || last != row.changed || w.errors != row.errors {
 			t.Errorf("%s: asked %s, in effect %q, %d errors; want %s, %q, %d", row.reason, got, last, w.errors, row.want, row.changed, row.errors)
 		}
+		if got := w.runs(); got != row.runs {
+			t.Errorf("%s: these are running: %s; want %s", row.reason, got, row.runs)
+		}
 	}
 	stop()
-	w.stopped.Wait() // all that were started
+	if got := w.runs(); got != "" {
+		t.Errorf("at the end these are still running: %s", got)
+	}
 }
 
 // TestSwitchAtTheStart: the file counts from the beginning; one that is broken
