@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -106,11 +107,12 @@ func newBackend(mode string, o AuthenticatorOptions, deps AuthenticatorDeps, met
 		file := mappings.FileConfig{Path: o.Server.Path, Log: deps.Log, Failed: metrics.files.Inc, Changed: metrics.took("dynamic_file")}
 		return mappings.NewDynamicFile(file, o.Server.UserIDStrict), nil
 	}
-	if deps.Cluster == nil {
-		return nil, fmt.Errorf("there is no cluster for the backend mode %s; run in a pod or give --kubeconfig", mode)
+	cluster, err := deps.cluster()
+	if err != nil {
+		return nil, fmt.Errorf("backend mode %s: %w", mode, err)
 	}
 	if mode == authnconfig.CRD {
-		plain := rest.CopyConfig(deps.Cluster)
+		plain := rest.CopyConfig(cluster)
 		plain.ContentType, plain.AcceptContentTypes = "", "" // custom resources have no other encoding than JSON
 		client, err := dynamic.NewForConfig(plain)
 		if err != nil {
@@ -118,11 +120,22 @@ func newBackend(mode string, o AuthenticatorOptions, deps AuthenticatorDeps, met
 		}
 		return mappings.NewCRD(mappings.CRDConfig{Client: client, Log: deps.Log}), nil
 	}
-	core, err := corev1client.NewForConfig(deps.Cluster)
+	core, err := corev1client.NewForConfig(cluster)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
 	}
 	return mappings.NewConfigMap(mappings.ConfigMapConfig{
 		Core: core.RESTClient(), Log: deps.Log, Wipe: o.WipeUnparsable, Failed: metrics.watch.Inc,
 	}), nil
+}
+
+// cluster is the one that is given, or can be found now.
+func (d *AuthenticatorDeps) cluster() (*rest.Config, error) {
+	if d.Cluster != nil {
+		return d.Cluster, nil
+	}
+	if d.FindCluster == nil {
+		return nil, errors.New("there is no cluster")
+	}
+	return d.FindCluster()
 }

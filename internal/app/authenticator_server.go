@@ -43,6 +43,9 @@ type AuthenticatorDeps struct {
 	// Cluster holds aws-auth; needed by the backends EKSConfigMap and
 	// CRD only, nil without them.
 	Cluster *rest.Config
+	// FindCluster is asked for it whenever a file of backend modes names such a
+	// backend and Cluster is nil. Default: there is none.
+	FindCluster func() (*rest.Config, error)
 	// Transport reaches STS. Default: ekstoken.NewTransport().
 	Transport http.RoundTripper
 	// AWS tells the server's own region and the credentials that look up
@@ -70,11 +73,12 @@ func authenticatorServer() *cobra.Command {
 				return err
 			}
 			o.Path = flags.path
-			if needed := o.needsCluster(); needed || o.Server.BackendModePath != "" {
-				if deps.Cluster, err = authenticatorCluster(o.Server); err != nil && needed {
+			if o.needsCluster() {
+				if deps.Cluster, err = authenticatorCluster(o.Server); err != nil {
 					return err
 				}
 			}
+			deps.FindCluster = func() (*rest.Config, error) { return authenticatorCluster(o.Server) }
 			if deps.AWS, err = ownAWSConfig(cmd.Context()); err != nil {
 				return err
 			}
