@@ -29,6 +29,7 @@ var tree = layers.Table{
 			"config",
 			"deploy",
 			"internal/arn",
+			"internal/history",
 			"internal/layers",
 			"internal/session",
 			"internal/page",
