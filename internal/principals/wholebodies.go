@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
 // WholeBodies wraps the HTTP client of an aws.Config so that request bodies
@@ -14,8 +15,14 @@ import (
 // headers at once. With the SDK's own kind of body, an answer that begins
 // before the transport has looked whether more body follows makes it drop the
 // connection while the answer is being read ("use of closed network
-// connection"); the SDK tries again, and each listing costs an extra call.
-func WholeBodies(next aws.HTTPClient) aws.HTTPClient { return wholeBodies{next} }
+// connection"); the SDK tries again, and each listing costs an extra call. nil,
+// which config.LoadDefaultConfig leaves, is the SDK's own client.
+func WholeBodies(next aws.HTTPClient) aws.HTTPClient {
+	if next == nil {
+		next = awshttp.NewBuildableClient()
+	}
+	return wholeBodies{next}
+}
 
 type wholeBodies struct{ next aws.HTTPClient }
 
