@@ -20,6 +20,7 @@ func TestRights(t *testing.T) {
 		"/configmaps aws-auth":                          {"get", "list", "watch", "patch"},
 		"/configmaps aws-auth-refresher-state":          update,
 		"/configmaps aws-auth-refresher-status":         update,
+		"/configmaps aws-auth-refresher-history":        update,
 		"/configmaps":                                   {"create"},
 		"coordination.k8s.io/leases aws-auth-refresher": {"get", "update"},
 		"coordination.k8s.io/leases":                    {"create"},

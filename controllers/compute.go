@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/history"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -52,6 +53,8 @@ type Outcome struct {
 	Added, Changed, Removed []awsauth.Entry
 	// Ours and Foreign count the entries that EKS sees afterwards, by kind.
 	Ours, Foreign map[rules.Kind]int
+	// before are our entries in the document as it was, if that changes.
+	before []history.Own
 }
 
 // readable refuses a result in which EKS would not take an entry of ours as it
@@ -95,6 +98,9 @@ func Compute(s Situation) Outcome {
 	c.out.Record = c.record(want)
 	c.out.RecordChanged = news(s.Record, c.out.Record, s.Now)
 	c.compare()
+	if len(c.out.Result.Changed) > 0 {
+		c.out.before = c.ownBefore()
+	}
 	return c.out
 }
 
@@ -104,6 +110,7 @@ type computation struct {
 	recorded recorded
 	adopted  map[entryKey]bool
 	ours     []awsauth.Entry           // in the document
+	places   []int                     // of ours among the document's entries
 	foreign  map[string]awsauth.Entry  // by folded ARN, of either kind
 	granted  map[entryKey]rules.Grant  // what the rules grant, conflicts included
 	held     map[entryKey]removal.Held // entries that the breaker holds
@@ -163,9 +170,9 @@ func (c *computation) sortEntries() {
 		}
 	}
 	c.foreign = map[string]awsauth.Entry{}
-	for _, e := range entries {
+	for i, e := range entries {
 		if c.owned(e) {
-			c.ours = append(c.ours, e)
+			c.ours, c.places = append(c.ours, e), append(c.places, i)
 		} else {
 			c.foreign[e.Key()] = e
 		}

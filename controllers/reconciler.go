@@ -55,6 +55,8 @@ type Config struct {
 	Adopt bool
 	// Rules says how rules are read.
 	Rules rules.Options
+	// History is how many versions of aws-auth are kept; 0: none.
+	History int
 	// Limit is the size that aws-auth must not exceed; default awsauth.MaxBytes.
 	Limit int
 }
@@ -92,6 +94,7 @@ type AWSAuthReconciler struct {
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
 	announced    map[string]string
+	historyErr   error // why the last version could not be kept
 	ready        chan struct{}
 }
 
@@ -124,6 +127,10 @@ type refresh struct {
 	waiting time.Duration // until a missing aws-auth is made; 0: not waiting
 	err     error         // what kept the refresh from its end
 	took    time.Duration
+
+	paused   bool
+	pausedBy string
+	pending  pending // where it is paused
 
 	verifyErr error // why IAM could not be asked about a principal
 
@@ -244,6 +251,9 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	if err := run.out.readable(); err != nil {
 		return err
 	}
+	if paused, err := r.paused(ctx, run); paused || err != nil {
+		return err
+	}
 	putBack := drift(run.record, run.out.Added, run.now)
 	create := run.awsAuth == nil && len(run.out.Result.Changed) > 0
 	tooSoon := create && !r.mayCreate(run)
@@ -254,6 +264,7 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	if tooSoon || len(run.out.Result.Changed) == 0 {
 		return nil
 	}
+	r.keepVersion(ctx, run)
 	if r.Clock.Since(began) > writeWithin {
 		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
 	}

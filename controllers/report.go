@@ -127,19 +127,24 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			continue
 		}
 		r.announced[c.Type] = said
-		bad := (c.Status == metav1.ConditionTrue) == (c.Type == ConditionRemovalHeld || c.Type == ConditionDegraded)
+		badWhenTrue := c.Type == ConditionRemovalHeld || c.Type == ConditionDegraded || c.Type == ConditionPaused
+		bad := (c.Status == metav1.ConditionTrue) == badWhenTrue
+		reason := c.Type + c.Reason
+		if c.Type == ConditionPaused {
+			reason = map[bool]string{true: "Paused", false: "Resumed"}[bad]
+		}
 		switch {
 		case c.Type == ConditionDegraded:
 		case bad:
 			run.log.Info("needs attention", "condition", c.Type, "reason", c.Reason, "message", c.Message)
-			if c.Reason != "NoRules" {
-				r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
+			if c.Reason != "NoRules" && c.Reason != reasonPaused {
+				r.event(run, corev1.EventTypeWarning, reason, c.Message)
 			}
 		case c.Reason == "NearlyFull":
 			r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
 		case known || c.Type == ConditionRulesAccepted:
 			run.log.Info("as it should be", "condition", c.Type, "message", c.Message)
-			r.event(run, corev1.EventTypeNormal, c.Type+c.Reason, orElse(c.Message, "as it should be again"))
+			r.event(run, corev1.EventTypeNormal, reason, orElse(c.Message, "as it should be again"))
 		}
 	}
 	if run.err != nil {

@@ -30,6 +30,9 @@ const (
 	ConditionDegraded = "Degraded"
 )
 
+// reasonPaused is why Applied is not true while people want nothing written.
+const reasonPaused = "Paused"
+
 const (
 	statusListLimit  = 100 // how many principals a list in the status names
 	statusErrorLimit = 500 // bytes of an error message
@@ -115,6 +118,9 @@ func (run *refresh) summary() string {
 	if n := len(run.out.Removal.Held); n > 0 {
 		text += fmt.Sprintf("; %d removals held", n)
 	}
+	if run.paused {
+		text = run.pending.String() + "; " + text
+	}
 	return text
 }
 
@@ -138,13 +144,14 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 		held.Reason, held.Message = "Breaker", run.heldMessage()
 	}
 	degraded := condition(ConditionDegraded, false, "AsExpected", "")
-	for _, c := range []metav1.Condition{accepted, listed, applied} {
-		if c.Status == metav1.ConditionFalse {
+	kept := r.historyCondition()
+	for _, c := range []metav1.Condition{accepted, listed, applied, kept} {
+		if c.Status == metav1.ConditionFalse && c.Reason != reasonPaused {
 			degraded = condition(ConditionDegraded, true, c.Type+c.Reason, c.Message)
 			break
 		}
 	}
-	return []metav1.Condition{accepted, listed, applied, held, degraded}
+	return []metav1.Condition{accepted, listed, applied, held, kept, run.pausedCondition(), degraded}
 }
 
 func rulesReason(run *refresh) (reason, message string) {
@@ -189,6 +196,8 @@ func appliedReason(run *refresh) (reason, message string) {
 		return "RecordUnusable", clip(run.err.Error())
 	case run.err != nil:
 		return "Failed", stableAPIError(run.err)
+	case run.paused && len(run.out.Result.Changed) > 0:
+		return reasonPaused, "there is something to do, and the refresher is paused"
 	case run.waiting > 0:
 		return "Missing", "aws-auth was deleted; it is made again with our entries only after a minute, so that whoever " +
 			"deleted it can create it with everybody's"
@@ -242,15 +251,15 @@ func (s Status) data(before []metav1.Condition, now time.Time) (map[string]strin
 	}
 	data := map[string]string{"summary": s.Summary}
 	for key, value := range map[string]any{
-		"conditions": conditions, "rules": s.Rules, "givenWay": short(s.GivenWay), "leftOut": short(s.LeftOut),
+		"conditions": conditionTexts(conditions), "rules": s.Rules, "givenWay": short(s.GivenWay), "leftOut": short(s.LeftOut),
 		"held": short(s.Held), "waiting": short(s.Waiting),
 	} {
-		text, err := yaml.Marshal(value)
+		text, err := ordered(value)
 		if err != nil {
-			return nil, fmt.Errorf("rendering the status: %w", err)
+			return nil, err
 		}
-		if t := string(text); t != "null\n" && t != "[]\n" {
-			data[key] = t
+		if text != "null\n" && text != "[]\n" {
+			data[key] = text
 		}
 	}
 	return data, nil

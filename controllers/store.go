@@ -37,12 +37,15 @@ type store struct {
 
 // Names are the ConfigMaps that the refresher works with.
 type Names struct {
-	Rules, AWSAuth, State, Status string
+	Rules, AWSAuth, State, Status, History string
 }
 
-// NamesFor derives the names of our own two ConfigMaps from that of the rules.
+// NamesFor derives the names of our own three ConfigMaps from that of the rules.
 func NamesFor(rulesName, awsAuth string) Names {
-	return Names{Rules: rulesName, AWSAuth: awsAuth, State: rulesName + "-state", Status: rulesName + "-status"}
+	return Names{
+		Rules: rulesName, AWSAuth: awsAuth,
+		State: rulesName + "-state", Status: rulesName + "-status", History: rulesName + "-history",
+	}
 }
 
 // get returns nil without an error if there is no such ConfigMap.

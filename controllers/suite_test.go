@@ -94,7 +94,7 @@ func newWorldIn(t *testing.T, accountID string) *world {
 	w.awsURL = server.URL
 	w.config = Config{
 		ConfigMaps: core.ConfigMaps(namespace), Namespace: namespace, Names: NamesFor("aws-auth-refresher", "aws-auth"),
-		Lister: w.lister(), Events: w.events, Metrics: NewMetrics(prometheus.NewRegistry(), 0), Clock: w.clock,
+		Lister: w.lister(), Events: w.events, History: 10, Metrics: NewMetrics(prometheus.NewRegistry(), 0), Clock: w.clock,
 		Removal: removal.Settings{Hold: 10 * time.Minute, MaxCount: 10, MaxPercent: 50},
 	}
 	w.restart()

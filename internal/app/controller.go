@@ -33,6 +33,12 @@ import (
 // leaseName is the Lease that the replicas elect their leader by.
 const leaseName = "aws-auth-refresher"
 
+// How many versions of aws-auth are kept: by default, and at most.
+const (
+	defaultHistory = 10
+	maxHistory     = 100
+)
+
 // beginning is the time in which an error means that the options are wrong;
 // losing the Lease takes longer.
 const beginning = 5 * time.Second
@@ -43,6 +49,7 @@ type ControllerOptions struct {
 	Policy
 	Logging
 	RefreshInterval time.Duration
+	History         int
 	LeaderElect     bool
 	MetricsAddress  string
 	ProbeAddress    string
@@ -54,6 +61,7 @@ func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
 	o.Policy.BindFlags(flags)
 	o.Logging.BindFlags(flags)
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
+	flags.IntVar(&o.History, "history", defaultHistory, "how many versions of aws-auth to keep, of those before our writes; 0: none")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "write only while holding the Lease; for more than one replica")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
@@ -102,6 +110,9 @@ func (o *ControllerOptions) Validate() error {
 	if o.RefreshInterval < time.Second {
 		return fmt.Errorf("--refresh-interval is %s; it must be at least 1s", o.RefreshInterval)
 	}
+	if o.History < 0 || o.History > maxHistory {
+		return fmt.Errorf("--history is %d; it must be from 0 to %d", o.History, maxHistory)
+	}
 	_, err := o.Settings()
 	return err
 }
@@ -143,7 +154,7 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		Metrics:         controllers.NewMetrics(o.registry(), 0),
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
-		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored},
+		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored}, History: o.History,
 	}
 	began := time.Now()
 	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (done bool, err error) {

@@ -26,7 +26,7 @@ func (t *Target) BindFlags(flags *pflag.FlagSet) {
 		"kubeconfig file; default: the pod's own cluster, else $KUBECONFIG, else ~/.kube/config")
 	flags.StringVar(&t.Namespace, "namespace", "kube-system", "namespace of all ConfigMaps and of the Lease")
 	flags.StringVar(&t.Rules, "rules-configmap", "aws-auth-refresher",
-		"ConfigMap with the rules; state and status are kept in NAME-state and NAME-status")
+		"ConfigMap with the rules; state, status and history are kept in NAME-state, NAME-status and NAME-history")
 	flags.StringVar(&t.AWSAuth, "aws-auth-configmap", "aws-auth", "ConfigMap to keep in step")
 }
 

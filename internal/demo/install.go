@@ -27,6 +27,7 @@ const (
 	rulesName   = "aws-auth-refresher"
 	stateName   = "aws-auth-refresher-state"
 	statusName  = "aws-auth-refresher-status"
+	historyName = "aws-auth-refresher-history"
 	leaseName   = "aws-auth-refresher"
 
 	// markLabel stands on what the demo has put into a cluster. What it made goes
@@ -198,6 +199,7 @@ func written() []*unstructured.Unstructured {
 	add("v1", "ConfigMap", rulesName)
 	add("v1", "ConfigMap", stateName)
 	add("v1", "ConfigMap", statusName)
+	add("v1", "ConfigMap", historyName)
 	add("coordination.k8s.io/v1", "Lease", leaseName)
 	return objects
 }

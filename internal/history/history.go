@@ -27,6 +27,9 @@ var ErrUnusable = errors.New("the history is not usable")
 // ErrTooLarge says that a version alone takes more than the limit.
 var ErrTooLarge = errors.New("the version is too large to be kept")
 
+// ErrNotText says that a version holds text that is not UTF-8.
+var ErrNotText = errors.New("it is not UTF-8")
+
 // Version is the ConfigMap as it stood at one time.
 type Version struct {
 	// ID counts from 1 and is never given twice. Add chooses it.
@@ -79,11 +82,11 @@ type group struct {
 
 // Add appends a version, giving it the next ID, and forgets the oldest beyond
 // keep, which is at least 1. It reports whether that made a difference: the
-// newest version is not kept twice. Text that is not UTF-8 is refused.
+// newest version is not kept twice.
 func (h *History) Add(v Version, keep int) (bool, error) {
 	for key, value := range v.Data {
 		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			return false, fmt.Errorf("the value of %q is not UTF-8", key)
+			return false, fmt.Errorf("the value of %q: %w", key, ErrNotText)
 		}
 	}
 	before := len(h.versions)
