@@ -67,6 +67,10 @@ func Commands() []*cobra.Command {
 		LoginProxy(),
 		Lint(),
 		Explain(),
+		History(),
+		Rollback(),
+		Resume(),
+		Status(),
 		Version(),
 	}
 }

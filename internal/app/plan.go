@@ -183,7 +183,9 @@ func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controll
 	return true, err
 }
 
-func diff(name, before, after string) string {
+func diff(name, before, after string) string { return unified(name, name+" (planned)", before, after) }
+
+func unified(from, to, before, after string) string {
 	lines := func(s string) []string {
 		if s == "" {
 			return nil
@@ -191,7 +193,7 @@ func diff(name, before, after string) string {
 		return difflib.SplitLines(strings.TrimSuffix(s, "\n"))
 	}
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: lines(before), B: lines(after), FromFile: name, ToFile: name + " (planned)", Context: 3,
+		A: lines(before), B: lines(after), FromFile: from, ToFile: to, Context: 3,
 	})
 	if err != nil {
 		return err.Error()
