@@ -53,6 +53,8 @@ type Outcome struct {
 	Added, Changed, Removed []awsauth.Entry
 	// Ours and Foreign count the entries that EKS sees afterwards, by kind.
 	Ours, Foreign map[rules.Kind]int
+	// Paused: people want nothing written. Only NewPlan sets it.
+	Paused bool
 	// before are our entries in the document as it was, if that changes.
 	before []history.Own
 }

@@ -105,7 +105,9 @@ func (x *Explanation) judge(d PlanData) {
 			x.LeftOut = append(x.LeftOut, l)
 		}
 	}
-	x.Next = plan.next(arn.Fold(x.Canonical), x.Principal)
+	if x.Next = plan.next(arn.Fold(x.Canonical), x.Principal); x.Next != "" && plan.Paused {
+		x.Next += "; but it is paused, until: aws-auth-refresher resume"
+	}
 }
 
 // next is what becomes of one entry.

@@ -63,7 +63,9 @@ func NewPlan(d PlanData) (Outcome, error) {
 		s.Document = reader.Read(d.AWSAuth.Data, binaryBytes(d.AWSAuth))
 	}
 	confirmGone(s.Ledger, d, s.Record)
-	return Compute(s), nil
+	out := Compute(s)
+	out.Paused = isPaused(d.Rules)
+	return out, nil
 }
 
 // confirmGone gives the ledger the evidence that the controller would gather

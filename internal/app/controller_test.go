@@ -25,8 +25,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
@@ -53,7 +55,7 @@ func TestController(t *testing.T) {
 	options := app.ControllerOptions{
 		Target:          app.Target{Namespace: "kube-system", Rules: "aws-auth-refresher", AWSAuth: "aws-auth"},
 		Policy:          app.Policy{RemovalHold: time.Minute, MaxRemovals: "10,50%"},
-		RefreshInterval: time.Second, LeaderElect: true, MetricsAddress: metrics, ProbeAddress: probes,
+		RefreshInterval: time.Second, LeaderElect: true, MetricsAddress: metrics, ProbeAddress: probes, History: 10,
 	}
 	logs := &logLines{}
 	if testing.Verbose() {
@@ -98,6 +100,18 @@ func TestController(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it goes on after the API server was away", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-2\n") })
+
+	eventually(t, "aws-auth as it was before is kept", func() bool {
+		_, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-history", metav1.GetOptions{})
+		return err == nil
+	})
+	mustCreateUser(t, emulator, "tmp-foo-3")
+	eventually(t, "and so it is the next time", func() bool {
+		versions, err := (&controllers.Operator{
+			ConfigMaps: core.ConfigMaps("kube-system"), Names: options.Names(), Clock: clock.RealClock{},
+		}).Versions(t.Context())
+		return err == nil && len(versions) == 3 && strings.Contains(versions[1].Data["mapUsers"], "user/tmp-foo-2\n")
+	})
 
 	eventually(t, "the second user's event names the second user", func() bool {
 		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})

@@ -144,6 +144,9 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	if name := in.data.Rules.Name; name != o.Rules {
 		note("the rules manifest is named %q; the controller reads only %q (--rules-configmap)", name, o.Rules)
 	}
+	if plan.Paused {
+		note("the refresher is paused by the annotation %s; it does this once it is resumed", controllers.PausedAnnotation)
+	}
 	if n := len(plan.Removal.Held); n > 0 {
 		note("%d removals would be held for %s, because the rules lose that many entries at once; to approve them, "+
 			"put the annotation %s: %q on the rules ConfigMap", n, o.RemovalHold, controllers.ApproveAnnotation,
