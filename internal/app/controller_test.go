@@ -101,18 +101,7 @@ func TestController(t *testing.T) {
 	}
 	eventually(t, "it goes on after the API server was away", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-2\n") })
 
-	eventually(t, "aws-auth as it was before is kept", func() bool {
-		_, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-history", metav1.GetOptions{})
-		return err == nil
-	})
-	mustCreateUser(t, emulator, "tmp-foo-3")
-	eventually(t, "and so it is the next time", func() bool {
-		versions, err := (&controllers.Operator{
-			ConfigMaps: core.ConfigMaps("kube-system"), Names: options.Names(), Clock: clock.RealClock{},
-		}).Versions(t.Context())
-		return err == nil && len(versions) == 3 && strings.Contains(versions[1].Data["mapUsers"], "user/tmp-foo-2\n")
-	})
-
+	expectHistory(t, core, emulator)
 	eventually(t, "the second user's event names the second user", func() bool {
 		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
 		return err == nil && slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
@@ -133,6 +122,23 @@ func TestController(t *testing.T) {
 	if err != nil || lease != "" {
 		t.Errorf("the Lease is held by %q (%v) after a graceful stop", lease, err)
 	}
+}
+
+// expectHistory: with its rights the controller can make the history, and add to
+// it.
+func expectHistory(t *testing.T, core corev1client.CoreV1Interface, emulator *fakeaws.Server) {
+	t.Helper()
+	eventually(t, "aws-auth as it was before is kept", func() bool {
+		_, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-history", metav1.GetOptions{})
+		return err == nil
+	})
+	mustCreateUser(t, emulator, "tmp-foo-3")
+	eventually(t, "and so it is the next time", func() bool {
+		versions, err := (&controllers.Operator{
+			ConfigMaps: core.ConfigMaps("kube-system"), Names: controllers.NamesFor("aws-auth-refresher", "aws-auth"), Clock: clock.RealClock{},
+		}).Versions(t.Context())
+		return err == nil && len(versions) == 3 && strings.Contains(versions[1].Data["mapUsers"], "user/tmp-foo-2\n")
+	})
 }
 
 // install applies deploy/common.yaml, the shipped rights.
