@@ -94,7 +94,7 @@ func (x *Explanation) judge(d PlanData) {
 		x.Refused = err
 		return
 	}
-	x.Verdicts = set.Explain(x.Principal)
+	x.Verdicts = set.Explain(x.Principal, d.Now)
 	plan, err := NewPlan(d)
 	if err != nil {
 		x.Refused = err

@@ -14,7 +14,8 @@ type Rules struct {
 }
 
 // Rule lets the principals that all of its selectors match into the cluster.
-// At least one of ArnRegex, PathPrefix and PermissionSet must be there.
+// At least one of ArnRegex, PathPrefix, PermissionSet, IAMGroups, Tags and
+// PermissionsBoundary must be there.
 type Rule struct {
 	// ArnRegex is an RE2 pattern that must match the principal's whole ARN,
 	// with its path. It begins with ^ and ends with $. At most 1,024
@@ -27,6 +28,19 @@ type Rule struct {
 	// exactly. It selects the roles that IAM Identity Center made for it, and
 	// stands only in mapRoles.
 	PermissionSet string `json:"permissionSet,omitempty"`
+	// IAMGroups are names of IAM groups, without path and in any case. A user
+	// in any one of them is selected. It stands only in mapUsers, because roles
+	// are in no group.
+	IAMGroups []string `json:"iamGroups,omitempty"`
+	// Tags are those that the principal must all have: keys in any case, as in
+	// IAM, values exactly. A value may be empty.
+	Tags map[string]string `json:"tags,omitempty"`
+	// PermissionsBoundary is the ARN of the policy that must be the principal's
+	// permissions boundary.
+	PermissionsBoundary string `json:"permissionsBoundary,omitempty"`
+	// MaxAge is how long after its creation a principal is selected, as a Go
+	// duration: 24h, 90m. Empty: for ever. It is no selector of its own.
+	MaxAge string `json:"maxAge,omitempty"`
 	// Username is the Kubernetes user. ${1} and ${name} are what ArnRegex
 	// captured, ${userName}, ${roleName}, ${accountID}, ${path} and ${userID}
 	// come from the principal, $$ is a dollar sign. The templates of aws-auth,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
 )
@@ -38,6 +39,8 @@ type rule struct {
 	resource      string   // how the ARN's resource begins, as user/vault/; empty: any
 	path          string   // the longest path prefix of what it can match
 	permissionSet string   // empty: any
+	details       details
+	maxAge        time.Duration // 0: for ever
 	username      template
 	groups        []string
 	maxMatches    int // 0: no limit
@@ -81,6 +84,8 @@ func present(r v1alpha1.Rule) map[string]int {
 	for name, there := range map[string]bool{
 		fieldArnRegex: r.ArnRegex != "", fieldPathPrefix: r.PathPrefix != "",
 		fieldPermissionSet: r.PermissionSet != "", fieldUsername: r.Username != "",
+		fieldIAMGroups: r.IAMGroups != nil, fieldTags: r.Tags != nil,
+		fieldBoundary: r.PermissionsBoundary != "", fieldMaxAge: r.MaxAge != "",
 	} {
 		if there {
 			lines[name] = 0
@@ -145,13 +150,7 @@ func (c *compiler) refuse(field, format string, args ...any) {
 func (c *compiler) compile() rule {
 	r := c.rule
 	out := rule{kind: c.kind, path: "/", maxMatches: r.MaxMatches, digest: []string{SelectorDigest(c.kind, r)}}
-	if !c.has(fieldArnRegex) && !c.has(fieldPathPrefix) && !c.has(fieldPermissionSet) {
-		selectors := "arnRegex or pathPrefix"
-		if c.kind == Role {
-			selectors = "arnRegex, pathPrefix or permissionSet"
-		}
-		c.problems.add(c.at, "selects nobody; write %s", selectors)
-	}
+	c.selectors()
 	if r.ArnRegex != "" {
 		out.pattern = c.pattern()
 	}
@@ -162,6 +161,8 @@ func (c *compiler) compile() rule {
 		out.permissionSet = r.PermissionSet
 		out.path = longer(out.path, permissionSetPath)
 	}
+	out.details = c.details()
+	out.maxAge = c.maxAge()
 	c.together(&out)
 	out.username = c.username(out.pattern)
 	out.groups = c.groups()
@@ -169,6 +170,22 @@ func (c *compiler) compile() rule {
 		c.refuse(fieldMaxMatches, "must be at least 1; drop the field for no limit")
 	}
 	return out
+}
+
+// selectors refuses a rule that has none.
+func (c *compiler) selectors() {
+	if c.hasBeside("") {
+		return
+	}
+	choice := "arnRegex, pathPrefix, iamGroups, tags or permissionsBoundary"
+	if c.kind == Role {
+		choice = "arnRegex, pathPrefix, permissionSet, tags or permissionsBoundary"
+	}
+	if c.has(fieldMaxAge) {
+		c.problems.add(c.at, "maxAge alone selects every new %s; add %s", c.kind, choice)
+		return
+	}
+	c.problems.add(c.at, "selects nobody; write %s", choice)
 }
 
 func (c *compiler) pattern() *pattern {
@@ -186,7 +203,7 @@ func (c *compiler) pathPrefix() bool {
 		c.refuse(fieldPathPrefix, "has characters that no IAM path has")
 	case len(p) > maxPathPrefix:
 		c.refuse(fieldPathPrefix, "is longer than an IAM path, which has at most %d characters", maxPathPrefix)
-	case p == "/" && !c.has(fieldArnRegex) && !c.has(fieldPermissionSet):
+	case p == "/" && !c.hasBeside(fieldPathPrefix):
 		c.refuse(fieldPathPrefix, "/ alone selects every %s; name a path, as in /vault/, or add another selector", c.kind)
 	case p[0] != '/' || p[len(p)-1] != '/':
 		c.refuse(fieldPathPrefix, "must begin and end with a slash; write /%s/", strings.Trim(clip(p), "/"))
@@ -198,19 +215,22 @@ func (c *compiler) pathPrefix() bool {
 	return false
 }
 
+// hasBeside tells whether the rule has another selector than this one.
+func (c *compiler) hasBeside(selector string) bool {
+	return slices.ContainsFunc([]string{
+		fieldArnRegex, fieldPathPrefix, fieldPermissionSet, fieldIAMGroups, fieldTags, fieldBoundary,
+	}, func(other string) bool { return other != selector && c.has(other) })
+}
+
 func (c *compiler) permissionSet() bool {
 	name := c.rule.PermissionSet
-	bad := strings.ContainsFunc(name, func(r rune) bool {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		return !letter && !strings.ContainsRune("_+=,.@-", r)
-	})
 	switch {
 	case c.kind != Role:
 		c.refuse(fieldPermissionSet, "selects roles; move the rule to %s", keyMapRoles)
 	case strings.HasPrefix(name, permissionSetRole):
 		c.refuse(fieldPermissionSet, "is the name of the permission set, not of its role; drop %s and the hexadecimal end",
 			permissionSetRole)
-	case bad || len(name) > maxPermission:
+	case !isIAMName(name) || len(name) > maxPermission:
 		c.refuse(fieldPermissionSet, "must be 1 to %d letters, digits and _+=,.@- characters, exactly the set's name", maxPermission)
 	default:
 		return true

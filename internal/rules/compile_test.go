@@ -143,8 +143,8 @@ func TestSelectors(t *testing.T) {
 		rule   v1alpha1.Rule
 		want   string
 	}{
-		{"nobody", rules.User, v1alpha1.Rule{}, "selects nobody; write arnRegex or pathPrefix"},
-		{"nobody", rules.Role, v1alpha1.Rule{}, "selects nobody; write arnRegex, pathPrefix or permissionSet"},
+		{"nobody", rules.User, v1alpha1.Rule{}, "selects nobody; write arnRegex, pathPrefix, iamGroups, tags or permissionsBoundary"},
+		{"nobody", rules.Role, v1alpha1.Rule{}, "selects nobody; write arnRegex, pathPrefix, permissionSet, tags or permissionsBoundary"},
 		{"a path", rules.User, v1alpha1.Rule{PathPrefix: "/vault/"}, ""},
 		{"no slashes", rules.User, v1alpha1.Rule{PathPrefix: "vault"}, "pathPrefix must begin and end with a slash; write /vault/"},
 		{"no end", rules.User, v1alpha1.Rule{PathPrefix: "/a/b"}, "pathPrefix must begin and end with a slash; write /a/b/"},

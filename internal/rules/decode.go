@@ -23,6 +23,10 @@ const (
 	fieldArnRegex      = "arnRegex"
 	fieldPathPrefix    = "pathPrefix"
 	fieldPermissionSet = "permissionSet"
+	fieldIAMGroups     = "iamGroups"
+	fieldTags          = "tags"
+	fieldBoundary      = "permissionsBoundary"
+	fieldMaxAge        = "maxAge"
 	fieldUsername      = "username"
 	fieldGroups        = "groups"
 	fieldMaxMatches    = "maxMatches"
@@ -30,8 +34,8 @@ const (
 
 func fieldNames() []string {
 	return []string{
-		fieldArnRegex, fieldPathPrefix, fieldPermissionSet,
-		fieldUsername, fieldGroups, fieldMaxMatches,
+		fieldArnRegex, fieldPathPrefix, fieldPermissionSet, fieldIAMGroups, fieldTags, fieldBoundary,
+		fieldMaxAge, fieldUsername, fieldGroups, fieldMaxMatches,
 	}
 }
 
@@ -205,33 +209,75 @@ func (d *ruleDecoder) value(name string, n *yaml.Node, at place) {
 		d.rule.Username, err = text(n)
 	case fieldMaxMatches:
 		d.rule.MaxMatches, err = count(n)
+	case fieldBoundary:
+		d.rule.PermissionsBoundary, err = text(n)
+	case fieldMaxAge:
+		d.rule.MaxAge, err = age(n)
 	case fieldGroups:
-		d.groups(n, at)
+		d.rule.Groups = d.list(name, "developers", n, at)
+	case fieldIAMGroups:
+		d.rule.IAMGroups = d.list(name, "Developers", n, at)
+	case fieldTags:
+		d.rule.Tags = d.tags(n, at)
 	}
 	if err != nil {
 		d.problems.add(at, "%s %v", name, err)
 	}
 }
 
-func (d *ruleDecoder) groups(n *yaml.Node, at place) {
+// list reads a list of texts; example is one that a message may show.
+func (d *ruleDecoder) list(name, example string, n *yaml.Node, at place) []string {
 	if n.Kind != yaml.SequenceNode || n.Style&yaml.TaggedStyle != 0 {
-		way := "groups: [developers]"
 		if n.Kind == yaml.ScalarNode && !isNull(n) {
-			way = "groups: [" + clip(n.Value) + "]"
+			example = clip(n.Value)
 		}
-		d.problems.add(at, "groups must be a list and is %s; write %s", describe(n), way)
-		return
+		d.problems.add(at, "%s must be a list and is %s; write %s: [%s]", name, describe(n), name, example)
+		return nil
 	}
-	d.rule.Groups = make([]string, 0, len(n.Content))
+	out := make([]string, 0, len(n.Content))
 	for i, item := range n.Content {
 		at.line = item.Line
 		g, err := text(resolve(item))
 		if err != nil {
-			d.problems.add(at, "groups number %d %v", i+1, err)
+			d.problems.add(at, "%s number %d %v", name, i+1, err)
 			continue
 		}
-		d.rule.Groups = append(d.rule.Groups, g)
+		out = append(out, g)
 	}
+	if len(out) < len(n.Content) {
+		return nil // what is wrong is said
+	}
+	return out
+}
+
+// tags reads a mapping of texts. Only a value may be empty, in quotes.
+func (d *ruleDecoder) tags(n *yaml.Node, at place) map[string]string {
+	if n.Kind != yaml.MappingNode || n.Style&yaml.TaggedStyle != 0 {
+		d.problems.add(at, "tags must be a mapping and is %s; write tags: {team: payments}", describe(n))
+		return nil
+	}
+	out := make(map[string]string, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		at.line = n.Content[i].Line
+		key, err := text(resolve(n.Content[i]))
+		if err != nil {
+			d.problems.add(at, "a key of tags %v", err)
+			continue
+		}
+		value := resolve(n.Content[i+1])
+		if v, err := text(value); err == nil || isEmptyText(value) {
+			if _, twice := out[key]; twice {
+				d.problems.add(at, "tags has the key %s twice; keep one", quote(key))
+			}
+			out[key] = v
+		} else {
+			d.problems.add(at, "the value of the tag %s %v", quote(key), err)
+		}
+	}
+	if len(out) < len(n.Content)/2 {
+		return nil // what is wrong is said
+	}
+	return out
 }
 
 // yamlError is a text that is not one YAML document.

@@ -15,6 +15,8 @@ import (
 
 const goodRule = "- arnRegex: ^arn:aws:iam::1:user/a$\n  username: a\n"
 
+const otherFields = "permissionSet, iamGroups, tags, permissionsBoundary, maxAge, username, groups, maxMatches"
+
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	one := []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::1:user/a$", Username: "a"}}
@@ -75,9 +77,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"case counts", goodRule + "- arnRegex: ^a$\n  userName: a\n",
 			`mapUsers rule 2 (line 4): unknown field "userName"; did you mean "username"?`},
 		{"a word from elsewhere", "- arnRegex: ^a$\n  username: a\n  description: x\n",
-			`mapUsers rule 1 (line 3): unknown field "description"; the fields are arnRegex, pathPrefix, permissionSet, username, groups, maxMatches`},
+			`mapUsers rule 1 (line 3): unknown field "description"; the fields are arnRegex, pathPrefix, ` + otherFields},
 		{"a huge name is not repeated", "- username: a\n  " + strings.Repeat("x", 200) + ": a\n",
-			`mapUsers rule 1 (line 2): unknown field "` + strings.Repeat("x", 100) + `…"; the fields are arnRegex, pathPrefix, permissionSet, username, groups, maxMatches`},
+			`mapUsers rule 1 (line 2): unknown field "` + strings.Repeat("x", 100) + `…"; the fields are arnRegex, pathPrefix, ` + otherFields},
 		{"twice", "- username: a\n  username: b\n", `mapUsers rule 1 (line 2): username stands there twice; keep one`},
 		{"groups as a word", "- username: a\n  groups: x\n",
 			`mapUsers rule 1 (line 2): groups must be a list and is the text "x"; write groups: [x]`},
@@ -187,7 +189,7 @@ func TestEveryProblemIsListed(t *testing.T) {
 		`mapUsers rule 2 (line 4): has no username`,
 		`mapUsers rule 2 (line 5): groups number 2 is empty; write a value or drop the field`,
 		`mapUsers rule 3 (line 6): must be a rule, as in "arnRegex: ^…$", and is the text "just words"`,
-		`mapUsers rule 4 (line 7): selects nobody; write arnRegex or pathPrefix`,
+		`mapUsers rule 4 (line 7): selects nobody; write arnRegex, pathPrefix, iamGroups, tags or permissionsBoundary`,
 		`mapUsers rule 4 (line 7): has no username`,
 		`mapUsers rule 5 (line 8): arnRegex must begin with ^ and end with $ in each of its alternatives, so that it matches whole ARNs; write the whole ARN, as in ^arn:aws:iam::123456789012:user/vault/.*$`,
 		`mapUsers rule 5 (line 10): maxMatches must be a whole number in decimal digits and is the text "none"`,

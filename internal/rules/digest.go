@@ -7,6 +7,9 @@ import (
 	"hash"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
 )
@@ -31,14 +34,40 @@ func ContentDigest(username string, groups []string) string {
 }
 
 // SelectorDigest identifies a rule by what it selects and not by what it
-// gives: user name, groups and maxMatches do not count. It is 16 hexadecimal
-// characters of a SHA-256.
+// gives: user name, groups and maxMatches do not count, nor does in which of
+// several ways the same selection is written. It is 16 hexadecimal characters
+// of a SHA-256. Selectors that are not there leave no trace in it, so that a
+// new kind of selector changes no rule's digest.
 func SelectorDigest(k Kind, r v1alpha1.Rule) string {
 	h := newDigest("selector")
 	for _, s := range []string{string(k), r.ArnRegex, r.PathPrefix, r.PermissionSet} {
 		h.add(s)
 	}
+	h.addList(fieldIAMGroups, foldedSet(r.IAMGroups))
+	h.addList(fieldTags, flat(sortedTags(r.Tags)))
+	if r.PermissionsBoundary != "" {
+		h.addList(fieldBoundary, []string{r.PermissionsBoundary})
+	}
+	if r.MaxAge != "" {
+		h.addList(fieldMaxAge, []string{sameAge(r.MaxAge)})
+	}
 	return h.hex(shortDigestLength)
+}
+
+func flat(tags []Tag) []string {
+	var out []string
+	for _, t := range tags {
+		out = append(out, strings.ToLower(t.Key), t.Value)
+	}
+	return out
+}
+
+// sameAge gives one text for all ways to write a duration.
+func sameAge(s string) string {
+	if d, err := time.ParseDuration(s); err == nil {
+		return d.String()
+	}
+	return s
 }
 
 // DataDigest identifies the data of a rules ConfigMap, whatever the order of
@@ -68,6 +97,18 @@ func (d digest) add(s string) {
 	binary.BigEndian.PutUint64(n[:], uint64(len(s)))
 	d.Write(n[:])
 	d.Write([]byte(s))
+}
+
+// addList adds a named list, and nothing at all for an empty one.
+func (d digest) addList(name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	d.add(name)
+	d.add(strconv.Itoa(len(list)))
+	for _, s := range list {
+		d.add(s)
+	}
 }
 
 func (d digest) hex(characters int) string {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 )
@@ -20,6 +21,9 @@ type Evaluation struct {
 	Rules []RuleCount
 	// LeftOut are principals that a rule selects and that get nothing from it.
 	LeftOut []LeftOut
+	// Until is when a principal becomes too old for a rule, the first of them:
+	// the same principals give something else from then on. Zero: never.
+	Until time.Time
 }
 
 // RuleCount is how many principals a rule selects.
@@ -28,6 +32,8 @@ type RuleCount struct {
 	// Rule is the 0-based index within the kind.
 	Rule    int
 	Matched int
+	// TooOld is how many more it would match but for its maxAge.
+	TooOld int
 	// Frozen: it matches more than its maxMatches, so it grants only where it
 	// has granted before.
 	Frozen bool
@@ -48,16 +54,22 @@ type LeftOut struct {
 // arn.Fold does.
 type GrantedBefore func(k Kind, foldedPrincipalARN, selectorDigest string) bool
 
-// Evaluate finds out who gets what. Every rule that selects a principal adds
-// its groups; the first one names the user. Principals may come in any order.
-// granted is asked about frozen rules only; nil says no.
+// Evaluate is EvaluateAt without a clock, for rules without maxAge.
 func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
+	return s.EvaluateAt(Clock{}, ps, granted)
+}
+
+// EvaluateAt finds out who gets what. Every rule that selects a principal adds
+// its groups; the first one names the user. Principals may come in any order.
+// granted is asked about frozen rules, and about ages by a clock that is in
+// doubt, only; nil says no.
+func (s *Set) EvaluateAt(c Clock, ps []Principal, granted GrantedBefore) Evaluation {
 	if granted == nil {
 		granted = func(Kind, string, string) bool { return false }
 	}
 	var out Evaluation
 	for _, k := range Kinds() {
-		e := evaluation{kind: k, rules: s.of(k), granted: granted}
+		e := evaluation{kind: k, rules: s.of(k), granted: granted, clock: c, until: out.Until}
 		if len(e.rules) == 0 {
 			continue
 		}
@@ -67,6 +79,7 @@ func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
 		out.Grants = append(out.Grants, e.sorted()...)
 		out.Rules = append(out.Rules, e.counts...)
 		out.LeftOut = append(out.LeftOut, e.leftOut...)
+		out.Until = e.until
 	}
 	return out
 }
@@ -79,6 +92,8 @@ type evaluation struct {
 	kind     Kind
 	rules    []rule
 	granted  GrantedBefore
+	clock    Clock
+	until    time.Time
 	subjects []subject // by ARN
 	// matched has a row of bits for each subject, a bit for each rule.
 	matched []uint64
@@ -135,19 +150,26 @@ func (e *evaluation) match() {
 		default:
 			n = e.matchFast(i, newCursor(r.pattern.fast, room))
 		}
-		e.counts[i] = RuleCount{Kind: e.kind, Rule: i, Matched: n, Frozen: r.maxMatches > 0 && n > r.maxMatches}
+		e.counts[i].Kind, e.counts[i].Rule, e.counts[i].Matched = e.kind, i, n
+		e.counts[i].Frozen = r.maxMatches > 0 && n > r.maxMatches
 	}
 }
 
-func (e *evaluation) mark(rule, subject int) {
+// mark notes that a subject has all that a rule selects by, and gives how many
+// matches that makes: none if it is too old.
+func (e *evaluation) mark(rule, subject int) int {
+	if e.rules[rule].maxAge > 0 && e.tooOld(&e.rules[rule], e.subjects[subject]) {
+		e.counts[rule].TooOld++
+		return 0
+	}
 	e.matched[subject*e.words()+rule/64] |= 1 << (rule % 64)
+	return 1
 }
 
 func (e *evaluation) matchIf(rule int, match func(subject) bool) (n int) {
 	for j, s := range e.subjects {
 		if e.rules[rule].selects(s) && match(s) {
-			e.mark(rule, j)
-			n++
+			n += e.mark(rule, j)
 		}
 	}
 	return n
@@ -168,8 +190,7 @@ func (e *evaluation) matchFast(rule int, c cursor) (n int) {
 			continue
 		}
 		if c.match(s.ARN, shared) {
-			e.mark(rule, j)
-			n++
+			n += e.mark(rule, j)
 		}
 		shared = len(s.ARN)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 )
@@ -23,8 +24,8 @@ type Verdict struct {
 }
 
 // Explain says of every rule of the principal's kind whether it matches, and
-// why not.
-func (s *Set) Explain(p Principal) []Verdict {
+// why not. now is what its age is reckoned by.
+func (s *Set) Explain(p Principal, now time.Time) []Verdict {
 	var verdicts []Verdict
 	of := newSubject(&p)
 	for i := range s.of(p.Kind) {
@@ -45,8 +46,10 @@ func (s *Set) Explain(p Principal) []Verdict {
 			}
 			v.But = append(v.But, but)
 		}
+		v.But = append(v.But, r.details.but(p.Details)...)
+		v.But = append(v.But, r.olderThan(p, now)...)
 		v.Matches = len(v.But) == 0
-		v.Near = near && len(v.But) == 1
+		v.Near = near && (p.Details != nil || !r.detailed()) && len(v.But) == 1
 		verdicts = append(verdicts, v)
 	}
 	return verdicts

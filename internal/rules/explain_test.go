@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -44,7 +45,7 @@ func TestExplain(t *testing.T) {
 		{"arn:aws:iam::123456789012:role/Admin", rules.Role, "1 near: it is not the role of the permission set Admin"},
 	} {
 		var got []string
-		for _, v := range set.Explain(rules.Principal{Kind: row.kind, ARN: row.arn}) {
+		for _, v := range set.Explain(rules.Principal{Kind: row.kind, ARN: row.arn}, time.Time{}) {
 			text := fmt.Sprintf("%d matches", v.Rule+1)
 			switch {
 			case v.Near:

@@ -56,7 +56,23 @@ type Principal struct {
 	ID string
 	// CreateDate is when AWS says the principal was made.
 	CreateDate time.Time
+	// Details are nil if they were not asked for. Rules that select by them do
+	// not match then.
+	Details *Details
 }
+
+// Details are what IAM tells of a principal only in
+// GetAccountAuthorizationDetails.
+type Details struct {
+	// IAMGroups are the names of a user's groups, without path.
+	IAMGroups []string
+	Tags      []Tag
+	// PermissionsBoundary is a policy's ARN, empty if there is none.
+	PermissionsBoundary string
+}
+
+// Tag is one tag of a principal.
+type Tag struct{ Key, Value string }
 
 // Grant is one principal's access: what its entry in aws-auth must say.
 type Grant struct {

@@ -75,6 +75,20 @@ func isSexagesimal(s string) bool {
 	return strings.Contains(s, ":") && strings.Trim(s, "+-0123456789_:.") == ""
 }
 
+// isEmptyText recognizes "" and the like.
+func isEmptyText(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+}
+
+// age reads a duration as it is written. What is not one is refused later,
+// with a better word than that it should be in quotes.
+func age(n *yaml.Node) (string, error) {
+	if n.Kind != yaml.ScalarNode || isNull(n) || n.Style&yaml.TaggedStyle != 0 || n.Value == "" {
+		return "", fmt.Errorf("must be a duration, as in 24h, and is %s", describe(n))
+	}
+	return n.Value, nil
+}
+
 // count reads a whole number from 1 in decimal digits.
 func count(n *yaml.Node) (int, error) {
 	const most = 1_000_000

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -14,7 +15,13 @@ type Needs struct {
 	// paths of all principals that any rule of the kind can match; "/" if
 	// there is none in common. Each begins and ends with a slash.
 	UserPathPrefix, RolePathPrefix string
+	// UserDetails and RoleDetails tell whether any rule of the kind selects by
+	// Principal.Details.
+	UserDetails, RoleDetails bool
 }
+
+// Details tells whether a kind's details are needed.
+func (n Needs) Details(k Kind) bool { return k == User && n.UserDetails || k == Role && n.RoleDetails }
 
 // Needs derives what must be listed from the rules' paths and from the
 // beginnings of their patterns.
@@ -22,6 +29,7 @@ func (s *Set) Needs() Needs {
 	return Needs{
 		Users: len(s.users) > 0, UserPathPrefix: commonPath(s.users),
 		Roles: len(s.roles) > 0, RolePathPrefix: commonPath(s.roles),
+		UserDetails: slices.ContainsFunc(s.users, rule.detailed), RoleDetails: slices.ContainsFunc(s.roles, rule.detailed),
 	}
 }
 
@@ -39,9 +47,9 @@ func commonPath(list []rule) string {
 	return common
 }
 
-// CouldMatch tells whether any rule selects a principal with this ARN, if it
-// exists: everything that rules select by stands in the ARN. It is false for
-// what is not an ARN of the kind.
+// CouldMatch tells whether any rule could select a principal with this ARN, if
+// it exists: whatever its groups, tags, boundary and age may be. It is false
+// for what is not an ARN of the kind.
 func (s *Set) CouldMatch(k Kind, principalARN string) bool {
 	a, err := arn.Parse(principalARN)
 	if err != nil || a.Type != string(k) {
@@ -50,7 +58,7 @@ func (s *Set) CouldMatch(k Kind, principalARN string) bool {
 	of := newSubject(&Principal{Kind: k, ARN: principalARN})
 	list := s.of(k)
 	for i := range list {
-		if list[i].selects(of) && (list[i].pattern == nil || list[i].pattern.match(principalARN)) {
+		if list[i].selectsARN(of) && (list[i].pattern == nil || list[i].pattern.match(principalARN)) {
 			return true
 		}
 	}
@@ -71,8 +79,12 @@ func newSubject(p *Principal) subject {
 	return subject{Principal: p, resource: p.ARN[resourceAt(p.ARN):]}
 }
 
-// selects tells whether every selector but the pattern matches.
-func (r *rule) selects(s subject) bool {
+// selects tells whether every selector but the pattern and the age matches.
+func (r *rule) selects(s subject) bool { return r.selectsARN(s) && r.details.match(s.Details) }
+
+// selectsARN tells whether every selector matches that looks at the ARN, but
+// for the pattern.
+func (r *rule) selectsARN(s subject) bool {
 	return strings.HasPrefix(s.resource, r.resource) &&
 		(r.permissionSet == "" || isPermissionSetRole(s.resource, r.permissionSet))
 }
