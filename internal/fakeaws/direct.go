@@ -17,6 +17,15 @@ type Role struct {
 // AccessKey is a key that signs requests.
 type AccessKey struct{ ID, Secret string }
 
+// AddAccount adds another account, with the key and the user that cfg names;
+// its other fields are not used. What runs without HTTP stays with the first
+// account.
+func (s *Server) AddAccount(cfg Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addAccount(cfg.AccountID).seed(cfg)
+}
+
 // CreateUser does what the action of that name does, without HTTP, like all
 // methods here. Errors are of type *Error.
 func (s *Server) CreateUser(path, name string) (User, error) {

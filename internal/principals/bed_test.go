@@ -27,27 +27,25 @@ type bed struct {
 	keys *keys
 	sent *recorder
 	now  time.Time // of the Lister
+	date time.Time // what AWS says it is; zero: the truth
+
+	url    string
+	client *iam.Client
 }
 
-func newBed(t *testing.T, change ...func(*principals.Config)) *bed {
+func newBed(t testing.TB, change ...func(*principals.Config)) *bed {
 	t.Helper()
 	b := &bed{
 		keys: &keys{aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret"}, nil},
 		now:  time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
 	b.aws = fakeaws.New(fakeaws.Config{AccessKeyID: b.keys.AccessKeyID, SecretAccessKey: b.keys.SecretAccessKey})
-	server := httptest.NewServer(b.aws)
+	server := httptest.NewServer(dated(b.aws, func() time.Time { return b.date }))
 	t.Cleanup(server.Close)
-	sdk := aws.Config{
-		Region:       "us-east-1",
-		BaseEndpoint: aws.String(server.URL),
-		Credentials:  b.keys,
-		HTTPClient:   principals.WholeBodies(&http.Client{}),
-		Retryer: func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
-		},
-	}
-	b.sent = &recorder{IAM: iam.NewFromConfig(sdk)}
+	b.url = server.URL
+	sdk := b.sdk(b.keys)
+	b.client = iam.NewFromConfig(sdk)
+	b.sent = &recorder{IAM: b.client}
 	cfg := principals.Config{
 		IAM: b.sent, STS: sts.NewFromConfig(sdk), Credentials: b.keys,
 		Now: func() time.Time { return b.now },
@@ -57,6 +55,31 @@ func newBed(t *testing.T, change ...func(*principals.Config)) *bed {
 	}
 	b.Lister = principals.New(cfg)
 	return b
+}
+
+func (b *bed) sdk(keys aws.CredentialsProvider) aws.Config {
+	return aws.Config{
+		Region:       "us-east-1",
+		BaseEndpoint: aws.String(b.url),
+		Credentials:  keys,
+		HTTPClient:   principals.WholeBodies(&http.Client{}),
+		Retryer: func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = time.Millisecond })
+		},
+	}
+}
+
+// as is an IAM client with another key.
+func (b *bed) as(key, secret string) *iam.Client {
+	return iam.NewFromConfig(b.sdk(&keys{aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}, nil}))
+}
+
+// lister is a Lister with another key.
+func (b *bed) lister(key, secret string, change func(*principals.Config)) *principals.Lister {
+	sdk := b.sdk(&keys{aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}, nil})
+	cfg := principals.Config{IAM: iam.NewFromConfig(sdk), STS: sts.NewFromConfig(sdk), Credentials: sdk.Credentials, Now: func() time.Time { return b.now }}
+	change(&cfg)
+	return principals.New(cfg)
 }
 
 // keys hands out the credentials that a test sets.
@@ -73,7 +96,9 @@ type recorder struct {
 	mu    sync.Mutex
 	users []iam.ListUsersInput
 	roles []iam.ListRolesInput
-	after func() // runs after each ListUsers
+
+	details []iam.GetAccountAuthorizationDetailsInput
+	after   func() // runs after each ListUsers
 }
 
 func (r *recorder) ListUsers(ctx context.Context, in *iam.ListUsersInput, o ...func(*iam.Options)) (*iam.ListUsersOutput, error) {
@@ -92,6 +117,15 @@ func (r *recorder) ListRoles(ctx context.Context, in *iam.ListRolesInput, o ...f
 	r.roles = append(r.roles, *in)
 	r.mu.Unlock()
 	return r.IAM.ListRoles(ctx, in, o...)
+}
+
+func (r *recorder) GetAccountAuthorizationDetails(
+	ctx context.Context, in *iam.GetAccountAuthorizationDetailsInput, o ...func(*iam.Options),
+) (*iam.GetAccountAuthorizationDetailsOutput, error) {
+	r.mu.Lock()
+	r.details = append(r.details, *in)
+	r.mu.Unlock()
+	return r.IAM.GetAccountAuthorizationDetails(ctx, in, o...)
 }
 
 func (b *bed) createUsers(path string, names ...string) {

@@ -56,3 +56,31 @@ func BenchmarkList(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAccount is a whole refresh's listing of 5,000 users over the wire,
+// from an emulator that signs and pages like AWS and answers at once.
+func BenchmarkAccount(b *testing.B) {
+	bed := newBed(b)
+	furnish(b, bed.client, 5000)
+	for _, row := range []struct {
+		name  string
+		needs rules.Needs
+	}{
+		{"ListUsers", rules.Needs{Users: true}},
+		{"GetAccountAuthorizationDetails", rules.Needs{Users: true, UserDetails: true}},
+		{"GetAccountAuthorizationDetails-with-roles", rules.Needs{Users: true, UserDetails: true, Roles: true, RoleDetails: true}},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			calls := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				got := bed.List(b.Context(), row.needs)
+				if !got.Users.Complete {
+					b.Fatal(got.Users.Err)
+				}
+				calls += got.Users.Calls + got.Roles.Calls
+			}
+			b.ReportMetric(float64(calls)/float64(b.N), "calls/op")
+		})
+	}
+}

@@ -43,6 +43,9 @@ func (l *Lister) caller(ctx context.Context) (caller, error) {
 	if err != nil {
 		return caller{}, stable(doing, err)
 	}
+	if l.expected.account != "" && (who.account != l.expected.account || who.partition != l.expected.partition) {
+		return caller{}, fmt.Errorf("%w: the credentials are of account %s and not of %s", ErrOtherAccount, who.account, l.expected.account)
+	}
 	// The client may have signed with a key that came after the one we saw.
 	if after, err := l.keyID(ctx); err == nil && after == key {
 		who.keyID = key

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -19,15 +22,23 @@ const (
 	maxPages = 1000
 )
 
-func (l *Lister) listUsers(ctx context.Context, who caller, s *Scope) []rules.Principal {
-	c := collector{kind: rules.User, who: who, head: who.head(rules.User)}
-	return l.collect(ctx, s, &c, func(ctx context.Context, marker *string) (truncated bool, next *string, err error) {
+func (l *Lister) collectors(who caller) (users, roles *collector) {
+	return &collector{kind: rules.User, who: who, head: who.head(rules.User), now: l.now},
+		&collector{kind: rules.Role, who: who, head: who.head(rules.Role), now: l.now}
+}
+
+func (l *Lister) listUsers(ctx context.Context, s *Scope, c *collector) {
+	if !s.Asked || s.Detailed {
+		return
+	}
+	c.take(s, l.pages(ctx, s, func(ctx context.Context, marker *string) (truncated bool, next *string, err error) {
 		out, err := l.iam.ListUsers(ctx, &iam.ListUsersInput{
 			PathPrefix: &s.PathPrefix, MaxItems: aws.Int32(pageSize), Marker: marker,
 		})
 		if err != nil {
 			return false, nil, err
 		}
+		c.compareClocks(out.ResultMetadata)
 		for _, u := range out.Users {
 			if err := c.add(rules.Principal{
 				ARN: aws.ToString(u.Arn), Path: aws.ToString(u.Path), Name: aws.ToString(u.UserName),
@@ -37,18 +48,21 @@ func (l *Lister) listUsers(ctx context.Context, who caller, s *Scope) []rules.Pr
 			}
 		}
 		return out.IsTruncated, out.Marker, nil
-	})
+	}))
 }
 
-func (l *Lister) listRoles(ctx context.Context, who caller, s *Scope) []rules.Principal {
-	c := collector{kind: rules.Role, who: who, head: who.head(rules.Role)}
-	return l.collect(ctx, s, &c, func(ctx context.Context, marker *string) (truncated bool, next *string, err error) {
+func (l *Lister) listRoles(ctx context.Context, s *Scope, c *collector) {
+	if !s.Asked || s.Detailed {
+		return
+	}
+	c.take(s, l.pages(ctx, s, func(ctx context.Context, marker *string) (truncated bool, next *string, err error) {
 		out, err := l.iam.ListRoles(ctx, &iam.ListRolesInput{
 			PathPrefix: &s.PathPrefix, MaxItems: aws.Int32(pageSize), Marker: marker,
 		})
 		if err != nil {
 			return false, nil, err
 		}
+		c.compareClocks(out.ResultMetadata)
 		for _, r := range out.Roles {
 			if err := c.add(rules.Principal{
 				ARN: aws.ToString(r.Arn), Path: aws.ToString(r.Path), Name: aws.ToString(r.RoleName),
@@ -58,20 +72,7 @@ func (l *Lister) listRoles(ctx context.Context, who caller, s *Scope) []rules.Pr
 			}
 		}
 		return out.IsTruncated, out.Marker, nil
-	})
-}
-
-// collect lists one kind if it was asked for, and gives all of it or nothing.
-func (l *Lister) collect(ctx context.Context, s *Scope, c *collector, fetch fetchPage) []rules.Principal {
-	if !s.Asked {
-		return nil
-	}
-	if err := l.pages(ctx, s, fetch); err != nil {
-		s.fail(stable(fmt.Sprintf("list %ss under %s", c.kind, s.PathPrefix), err))
-		return nil
-	}
-	s.Complete = true
-	return c.found
+	}))
 }
 
 // fetchPage gets the page after marker, nil for the first, and takes in what is
@@ -111,6 +112,27 @@ type collector struct {
 	who   caller
 	head  string // what their ARNs begin with, up to the path
 	found []rules.Principal
+
+	now       func() time.Time
+	skew      time.Duration // how far AWS's clock is ahead of ours
+	skewKnown bool
+}
+
+// take ends a listing: what was found is all of it, or nothing.
+func (c *collector) take(s *Scope, err error) {
+	if err != nil {
+		s.fail(stable(fmt.Sprintf("list %ss under %s", c.kind, s.PathPrefix), err))
+		c.found = nil
+		return
+	}
+	s.Complete = true
+}
+
+// compareClocks notes what the Date header of an answer says.
+func (c *collector) compareClocks(answer middleware.Metadata) {
+	if at, ok := awsmiddleware.GetServerTime(answer); ok {
+		c.skew, c.skewKnown = at.Sub(c.now()), true
+	}
 }
 
 // add takes in one principal if it is of our account. Path and name are cut

@@ -38,7 +38,7 @@ func TestList(t *testing.T) {
 		Users: principals.Scope{Asked: true, PathPrefix: "/", Complete: true, Begun: b.now, Calls: 1},
 		Roles: principals.Scope{Asked: true, PathPrefix: "/", Complete: true, Begun: b.now, Calls: 1},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(principals.Listing{}, "Skew", "SkewKnown")); diff != "" {
 		t.Errorf("a user and a role: -want +got\n%s", diff)
 	}
 }

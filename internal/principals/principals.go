@@ -47,10 +47,17 @@ type Roles interface {
 	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
 }
 
+// Details is the part of the IAM client that reads what is known of all users
+// and roles at once, with their groups, tags and permissions boundaries.
+type Details interface {
+	GetAccountAuthorizationDetails(context.Context, *iam.GetAccountAuthorizationDetailsInput, ...func(*iam.Options)) (*iam.GetAccountAuthorizationDetailsOutput, error)
+}
+
 // IAM is what is needed of *iam.Client. Retries are its business.
 type IAM interface {
 	Users
 	Roles
+	Details
 }
 
 // STS is what is needed of *sts.Client. It must have the credentials of IAM.
@@ -70,6 +77,10 @@ type Config struct {
 	// CallTimeout is the deadline of each call, its retries included.
 	// Default 10s.
 	CallTimeout time.Duration
+	// Partition and AccountID say whose credentials these are to be, where that
+	// is known beforehand: with those of another account nothing is listed.
+	// Default: whosever they are.
+	Partition, AccountID string
 	// ExistsPerMinute is how many calls Exists makes within any minute.
 	// Default 60.
 	ExistsPerMinute int
@@ -82,6 +93,7 @@ type Lister struct {
 	credentials aws.CredentialsProvider
 	now         func() time.Time
 	timeout     time.Duration
+	expected    caller // empty: anybody
 
 	mu     sync.Mutex // guards what follows
 	known  caller
@@ -102,20 +114,28 @@ func New(cfg Config) *Lister {
 	return &Lister{
 		iam: cfg.IAM, sts: cfg.STS, credentials: cfg.Credentials,
 		now: cfg.Now, timeout: cfg.CallTimeout,
-		recent: newWindow(cfg.ExistsPerMinute),
+		expected: caller{partition: cfg.Partition, account: cfg.AccountID},
+		recent:   newWindow(cfg.ExistsPerMinute),
 	}
 }
 
 // Listing is what exists, as far as it was asked for.
 type Listing struct {
 	// Partition and AccountID say whose principals these are. Both are empty
-	// if nothing was asked for or AWS did not say who we are.
+	// if nothing was asked for, or AWS did not say who we are and Config
+	// neither.
 	Partition, AccountID string
 	// Principals are the users and then the roles, in AWS's order. Those of a
 	// kind whose listing is not complete are left out.
 	Principals []rules.Principal
 	Users      Scope
 	Roles      Scope
+	// Skew is how far AWS's clock is ahead of ours, by the Date header of its
+	// answers, to about a second; SkewKnown tells whether there was one.
+	Skew      time.Duration
+	SkewKnown bool
+	// Others are the listings of other accounts; see Accounts.
+	Others []Listing
 }
 
 // Scope says what the listing of one kind covers.
@@ -124,12 +144,15 @@ type Scope struct {
 	Asked bool
 	// PathPrefix is the path that was listed; "/" is everything.
 	PathPrefix string
+	// Detailed is whether the principals were to come with Details.
+	Detailed bool
 	// Complete is whether every principal under PathPrefix that AWS showed is
 	// there. It says nothing about when AWS will show changes.
 	Complete bool
 	// Begun is when the listing began.
 	Begun time.Time
-	// Calls is how many list calls were made; the client's retries count as one.
+	// Calls is how many list calls were made; the client's retries count as one,
+	// and calls that list both kinds are the users'.
 	Calls int
 	// Err is why the listing is not complete. Its text does not change while
 	// the cause stays the same, unless AWS's own message does.
@@ -139,39 +162,52 @@ type Scope struct {
 // List lists what n asks for, users and roles at the same time. Trouble is in
 // the scopes: one kind may be complete while the other is not.
 func (l *Lister) List(ctx context.Context, n rules.Needs) Listing {
-	out := Listing{Users: l.scope(n.Users, n.UserPathPrefix), Roles: l.scope(n.Roles, n.RolePathPrefix)}
+	out := l.nothing(n)
 	if !n.Users && !n.Roles {
 		return out
 	}
 	who, err := l.caller(ctx)
 	if err != nil {
+		out.Partition, out.AccountID = l.expected.partition, l.expected.account
 		out.Users.fail(err)
 		out.Roles.fail(err)
 		return out
 	}
 	out.Partition, out.AccountID = who.partition, who.account
 
-	var users, roles []rules.Principal
-	var both sync.WaitGroup
-	both.Go(func() { users = l.listUsers(ctx, who, &out.Users) })
-	both.Go(func() { roles = l.listRoles(ctx, who, &out.Roles) })
-	both.Wait()
+	users, roles := l.collectors(who)
+	var all sync.WaitGroup
+	all.Go(func() { l.listDetails(ctx, &out, users, roles) })
+	all.Go(func() { l.listUsers(ctx, &out.Users, users) })
+	all.Go(func() { l.listRoles(ctx, &out.Roles, roles) })
+	all.Wait()
 
 	if err := l.stillIn(ctx, who); err != nil {
 		out.Users.fail(err)
 		out.Roles.fail(err)
 		return out
 	}
-	out.Principals = users
-	out.Principals = append(out.Principals, roles...)
+	out.Principals = users.found
+	out.Principals = append(out.Principals, roles.found...)
+	for _, c := range []*collector{users, roles} {
+		if c.skewKnown {
+			out.Skew, out.SkewKnown = c.skew, true
+		}
+	}
 	return out
 }
 
-func (l *Lister) scope(asked bool, prefix string) Scope {
-	if prefix == "" {
-		prefix = "/"
+// nothing is a Listing before anything was asked.
+func (l *Lister) nothing(n rules.Needs) Listing {
+	scope := func(asked, detailed bool, prefix string) Scope {
+		if prefix == "" || detailed {
+			prefix = "/" // details come of everybody
+		}
+		return Scope{Asked: asked, Detailed: asked && detailed, PathPrefix: prefix, Begun: l.now()}
 	}
-	return Scope{Asked: asked, PathPrefix: prefix, Begun: l.now()}
+	return Listing{
+		Users: scope(n.Users, n.UserDetails, n.UserPathPrefix), Roles: scope(n.Roles, n.RoleDetails, n.RolePathPrefix),
+	}
 }
 
 // fail marks an asked scope as not complete; the first reason stays.
