@@ -25,6 +25,8 @@ type Situation struct {
 	Document *awsauth.Document
 	Missing  bool
 	Record   rules.Record
+	// Ages is what the principals' ages are reckoned by; default: Now.
+	Ages rules.Clock
 	// Ledger has observed the listings.
 	Ledger *removal.Ledger
 	// Removal sets the breaker; Approved lets through what it holds.
@@ -82,10 +84,13 @@ type Conflict struct {
 // Compute decides what aws-auth should hold. It is a function of its argument
 // but for the ledger, which forgets evidence that is no longer needed.
 func Compute(s Situation) Outcome {
+	if s.Ages.Now.IsZero() {
+		s.Ages.Now = s.Now
+	}
 	c := computation{Situation: s, recorded: newRecorded(s.Record, s.Now)}
 	if s.Rules != nil {
 		c.recorded.inForce = s.Rules.Selectors()
-		c.out.Evaluation = s.Rules.Evaluate(s.Principals, c.recorded.granted)
+		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
 	}
 	c.listed = make(map[string]bool, len(s.Principals))
 	for _, p := range s.Principals {
@@ -118,6 +123,7 @@ type computation struct {
 	held     map[entryKey]removal.Held // entries that the breaker holds
 	removed  map[entryKey]bool
 	listed   map[string]bool // folded ARNs of the principals
+	byARN    map[string]int  // folded ARN: index of the principal; nil until it is asked for
 }
 
 // entryKey identifies an entry within aws-auth.
@@ -237,6 +243,7 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 			Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
 			Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
 			Listed:    c.listed[arn.Fold(o.ARN)],
+			TooOld:    c.tooOld(o),
 			HeldSince: o.HeldSince,
 		})
 	}
@@ -247,6 +254,22 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 	for _, h := range c.out.Removal.Held {
 		c.held[principalKey(h.Kind, h.ARN)] = h
 	}
+}
+
+// tooOld tells whether what let a principal in would still do so but for its
+// age. An age that was edited since is not that: a slip of the pen can edit one.
+func (c *computation) tooOld(o rules.Owned) bool {
+	if c.Ages.Doubted || !c.Rules.AppliesMaxAge() {
+		return false
+	}
+	if c.byARN == nil {
+		c.byARN = make(map[string]int, len(c.Principals))
+		for i, p := range c.Principals {
+			c.byARN[arn.Fold(p.ARN)] = i
+		}
+	}
+	i, listed := c.byARN[arn.Fold(o.ARN)]
+	return listed && c.Rules.Outgrew(c.Principals[i], o.Selectors, c.Ages.Now)
 }
 
 func accountOf(principalARN string) string {

@@ -1,23 +1,33 @@
 package controllers
 
 import (
+	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
+// maxSkew is how far our clock may be from AWS's for ages to be reckoned by it.
+const maxSkew = 5 * time.Minute
+
 // known is what the last complete listings said. It serves until the next one:
 // a listing that fails does not take away what was known, and what is missing
 // from an old one proves nothing.
 type known struct {
-	listing principals.Listing // the last one, complete or not
-	listed  bool               // there was one
-	users   []rules.Principal
-	roles   []rules.Principal
+	// listings are the last ones, complete or not, without their principals:
+	// that of our own account, then the others'. There are none before the
+	// first.
+	listings []principals.Listing
+	of       map[string]*holding // by account
+	// skew is how far AWS's clock was ahead of ours at that time.
+	skew   time.Duration
+	skewAt time.Time
 	// at is when IAM was listed, next when it is to be listed again, digest the
 	// rules it was listed for.
 	at     time.Time
@@ -25,28 +35,85 @@ type known struct {
 	digest string
 }
 
+// holding is what is known of one account.
+type holding struct{ users, roles []rules.Principal }
+
 func (k *known) due(now time.Time, digest string) bool {
 	setBack := now.Before(k.at)
-	return !k.listed || k.digest != digest || setBack || !now.Before(k.next)
+	return len(k.listings) == 0 || k.digest != digest || setBack || !now.Before(k.next)
 }
 
+// all are the principals of all accounts.
 func (k *known) all() []rules.Principal {
-	return append(slices.Clip(k.users), k.roles...)
+	var parts [][]rules.Principal
+	for _, l := range k.listings {
+		h := k.of[l.AccountID]
+		for _, part := range [][]rules.Principal{h.users, h.roles} {
+			if len(part) > 0 {
+				parts = append(parts, part)
+			}
+		}
+	}
+	if len(parts) == 1 {
+		return parts[0] // nothing to copy
+	}
+	return slices.Concat(parts...)
 }
 
-// update takes over what a listing is evidence of, and returns the ARNs of
-// principals that were deleted and made again since the last one.
-func (k *known) update(l principals.Listing) (again []string) {
-	if l.AccountID != "" && k.listing.AccountID != "" && l.AccountID != k.listing.AccountID {
-		k.users, k.roles = nil, nil
+// accounts are the numbers of those that were listed, as far as they are known.
+func (k *known) accounts() string {
+	var numbers []string
+	for _, l := range k.listings {
+		numbers = append(numbers, l.AccountID)
 	}
-	if l.AccountID == "" {
-		l.AccountID, l.Partition = k.listing.AccountID, k.listing.Partition
+	return strings.Join(numbers, ", ")
+}
+
+// clock is what ages are reckoned by: our clock, or, while that is far from
+// AWS's, AWS's. A clock that was set since then shows in that it went on by
+// something else than the time that passed.
+func (k *known) clock(now time.Time) rules.Clock {
+	skew := k.skew
+	if !k.skewAt.IsZero() {
+		passed := now.Sub(k.skewAt) // monotonic
+		skew -= now.Round(0).Sub(k.skewAt.Round(0)) - passed
 	}
+	if skew.Abs() > maxSkew {
+		return rules.Clock{Now: now.Add(skew), Doubted: true}
+	}
+	return rules.Clock{Now: now}
+}
+
+// update takes over what a listing at that time is evidence of, and returns
+// the ARNs of principals that were deleted and made again since the last one.
+func (k *known) update(l principals.Listing, now time.Time) (again []string) {
+	all := append([]principals.Listing{l}, l.Others...)
+	if l.AccountID == "" && len(k.listings) > 0 {
+		all[0].AccountID, all[0].Partition = k.listings[0].AccountID, k.listings[0].Partition
+	}
+	of := make(map[string]*holding, len(all))
+	skewKnown := false
+	for i, l := range all {
+		h := k.of[l.AccountID]
+		if h == nil {
+			h = &holding{}
+		}
+		again = append(again, h.update(l)...)
+		of[l.AccountID] = h
+		if l.SkewKnown && !skewKnown {
+			k.skew, k.skewAt, skewKnown = l.Skew, now, true
+		}
+		all[i].Principals, all[i].Others = nil, nil
+	}
+	k.listings, k.of = all, of
+	return again
+}
+
+func (h *holding) update(l principals.Listing) (again []string) {
 	for _, kind := range rules.Kinds() {
-		scope, held := l.Users, &k.users
+		scope, held := l.Users, &h.users
 		if kind == rules.Role {
-			scope, held = l.Roles, &k.roles
+			scope, held = l.Roles, &h.roles
 		}
 		switch {
 		case !scope.Asked:
@@ -55,11 +122,20 @@ func (k *known) update(l principals.Listing) (again []string) {
 			fresh := only(kind, l.Principals)
 			again = append(again, madeAgain(*held, fresh)...)
 			*held = fresh
+		case scope.Detailed && len(*held) > 0 && (*held)[0].Details == nil:
+			// The rules now look at what is not known of these: nothing is
+			// concluded until it is.
+			*held = nil
 		}
 	}
-	l.Principals = nil
-	k.listing, k.listed = l, true
 	return again
+}
+
+// scopes gives the scopes of a listing in the order of kinds.
+func scopes(l principals.Listing) iter.Seq2[rules.Kind, principals.Scope] {
+	return func(yield func(rules.Kind, principals.Scope) bool) {
+		_ = yield(rules.User, l.Users) && yield(rules.Role, l.Roles)
+	}
 }
 
 func only(kind rules.Kind, all []rules.Principal) []rules.Principal {
@@ -87,8 +163,16 @@ func madeAgain(before, now []rules.Principal) (again []string) {
 	return again
 }
 
-// observations turns a listing into evidence, one kind at a time.
+// observations turns a listing into evidence, one account and kind at a time.
 func observations(l principals.Listing) []removal.Observation {
+	all := observed(l)
+	for _, other := range l.Others {
+		all = append(all, observed(other)...)
+	}
+	return all
+}
+
+func observed(l principals.Listing) []removal.Observation {
 	there := make(map[string]bool, len(l.Principals))
 	for _, p := range l.Principals {
 		there[arn.Fold(p.ARN)] = true
@@ -101,4 +185,15 @@ func observations(l principals.Listing) []removal.Observation {
 		}
 	}
 	return []removal.Observation{observe(rules.User, l.Users), observe(rules.Role, l.Roles)}
+}
+
+// tooOld are the removed entries of principals that are too old.
+func (o *Outcome) tooOld() []awsauth.Entry {
+	old := map[entryKey]bool{}
+	for _, r := range o.Removal.Remove {
+		if r.Why == removal.TooOld {
+			old[principalKey(r.Kind, r.ARN)] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(o.Removed), func(e awsauth.Entry) bool { return !old[keyOf(e)] })
 }

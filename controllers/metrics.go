@@ -17,6 +17,7 @@ type Metrics struct {
 	lastSuccess, bytes, bytesLimit, held   prometheus.Gauge
 	leftOut, givenWay                      prometheus.Gauge
 	entries, matches, condition, principal *prometheus.GaugeVec
+	account                                *prometheus.GaugeVec
 	duration                               prometheus.Histogram
 	limit                                  int
 }
@@ -40,7 +41,7 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 	m := &Metrics{
 		refreshes:   counter("refreshes_total", "Refreshes by result: ok, degraded or error.", "result"),
 		writes:      counter("writes_total", "Writes of aws-auth."),
-		iamCalls:    counter("iam_list_calls_total", "Pages listed from IAM, by kind and result: ok or error.", "kind", "result"),
+		iamCalls:    counter("iam_list_calls_total", "Pages listed from IAM, by account, kind and result: ok or error.", "account", "kind", "result"),
 		changes:     counter("entry_changes_total", "Entries of ours that were added, changed, removed or put back.", "change"),
 		lastSuccess: gauge("last_success_timestamp_seconds", "When the last refresh ended without trouble, in Unix seconds."),
 		bytes:       gauge("aws_auth_bytes", "Size of the data of aws-auth, in bytes."),
@@ -51,7 +52,8 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 		entries:     gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
 		matches:     gauges("rule_matches", "Principals that a rule matches.", "rule"),
 		condition:   gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
-		principal:   gauges("principals", "IAM principals in the last complete listing, by kind.", "kind"),
+		principal:   gauges("principals", "IAM principals in the last complete listing, by account and kind.", "account", "kind"),
+		account:     gauges("account_listed", "Whether the last listing of an account was complete: 1, or 0 while nothing is concluded from it.", "account"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
@@ -60,21 +62,33 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 	}
 	m.bytesLimit.Set(float64(limit))
 	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,
-		m.leftOut, m.givenWay, m.entries, m.matches, m.condition, m.principal, m.duration)
+		m.leftOut, m.givenWay, m.entries, m.matches, m.condition, m.principal, m.account, m.duration)
 	return m
 }
 
 func (m *Metrics) listed(l principals.Listing) {
-	for kind, scope := range map[rules.Kind]principals.Scope{rules.User: l.Users, rules.Role: l.Roles} {
+	m.account.Reset() // of an account that is no longer read nothing is said
+	for _, one := range append([]principals.Listing{l}, l.Others...) {
+		complete := 1.0
+		if _, err := failure(one); err != nil {
+			complete = 0
+		}
+		m.account.WithLabelValues(one.AccountID).Set(complete)
+		m.listedAccount(one)
+	}
+}
+
+func (m *Metrics) listedAccount(l principals.Listing) {
+	for kind, scope := range scopes(l) {
 		result := "ok"
 		if !scope.Complete {
 			result = "error"
 		}
 		if scope.Asked {
-			m.iamCalls.WithLabelValues(string(kind), result).Add(float64(scope.Calls))
+			m.iamCalls.WithLabelValues(l.AccountID, string(kind), result).Add(float64(scope.Calls))
 		}
 		if scope.Complete {
-			m.principal.WithLabelValues(string(kind)).Set(float64(len(only(kind, l.Principals))))
+			m.principal.WithLabelValues(l.AccountID, string(kind)).Set(float64(len(only(kind, l.Principals))))
 		}
 	}
 }

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,12 +25,12 @@ type PlanData struct {
 	// Principals are those of the kinds in Listed, all of them.
 	Principals []rules.Principal
 	Listed     []rules.Kind
-	// AccountID is whose principals were listed; "" if only they tell.
-	AccountID string
-	Options   rules.Options
-	Removal   removal.Settings
-	Adopt     bool
-	Now       time.Time
+	// Accounts are whose principals were listed; none if only they tell.
+	Accounts []string
+	Options  rules.Options
+	Removal  removal.Settings
+	Adopt    bool
+	Now      time.Time
 }
 
 // NewPlan computes what the controller would come to with this data, by the
@@ -77,8 +76,8 @@ func confirmGone(ledger *removal.Ledger, d PlanData, record rules.Record) {
 		there[arn.Fold(p.ARN)] = true
 		accounts[p.AccountID] = true
 	}
-	if d.AccountID != "" {
-		accounts[d.AccountID] = true
+	for _, account := range d.Accounts {
+		accounts[account] = true
 	}
 	for account := range accounts {
 		for _, ago := range []time.Duration{2 * time.Minute, time.Minute} {
@@ -141,14 +140,19 @@ func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
 }
 
 func (d *PlanData) takeListing(l principals.Listing) error {
-	for kind, scope := range map[rules.Kind]principals.Scope{rules.User: l.Users, rules.Role: l.Roles} {
-		if scope.Asked && !scope.Complete {
-			return errors.Join(fmt.Errorf("listing IAM %ss", kind), scope.Err)
+	for _, one := range append([]principals.Listing{l}, l.Others...) {
+		if kind, err := failure(one); err != nil {
+			return fmt.Errorf("listing IAM %ss of account %s: %w", kind, orElse(one.AccountID, "unknown"), err)
 		}
+		d.Principals = append(d.Principals, one.Principals...)
+		if one.AccountID != "" {
+			d.Accounts = append(d.Accounts, one.AccountID)
+		}
+	}
+	for kind, scope := range scopes(l) {
 		if scope.Asked {
 			d.Listed = append(d.Listed, kind)
 		}
 	}
-	d.Principals, d.AccountID = l.Principals, l.AccountID
 	return nil
 }

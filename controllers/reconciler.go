@@ -132,7 +132,7 @@ type refresh struct {
 	pausedBy string
 	pending  pending // where it is paused
 
-	verifyErr error // why IAM could not be asked about a principal
+	verifyErrs map[string]error // why IAM could not be asked about a principal, by account
 
 	namespace, rulesName string // for messages
 	limit                int
@@ -227,7 +227,7 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	for _, o := range observations(listing) {
 		r.ledger.Observe(o)
 	}
-	run.again = r.known.update(listing)
+	run.again = r.known.update(listing, run.now)
 	r.known.digest, r.known.at = run.rules.digest, run.now
 	r.known.next = run.now.Add(r.interval())
 }
@@ -285,6 +285,7 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 type changes struct {
 	writes                           int
 	added, putBack, changed, removed []awsauth.Entry
+	tooOld                           []awsauth.Entry // of those removed
 }
 
 func (c *changes) add(out Outcome, putBack []awsauth.Entry) {
@@ -293,6 +294,7 @@ func (c *changes) add(out Outcome, putBack []awsauth.Entry) {
 	c.putBack = append(c.putBack, putBack...)
 	c.changed = append(c.changed, out.Changed...)
 	c.removed = append(c.removed, out.Removed...)
+	c.tooOld = append(c.tooOld, out.tooOld()...)
 }
 
 func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error {
@@ -310,7 +312,7 @@ func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error
 func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 	s := Situation{
 		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Record: run.record,
-		Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
+		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
 	}
 	s.Record.Rules, s.Record.Spent = run.rules.inForce, run.rules.spent
 	if run.awsAuth == nil {
@@ -319,32 +321,6 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 		s.Document = r.reader.Read(run.awsAuth.Data, binaryBytes(run.awsAuth))
 	}
 	return s
-}
-
-// verify asks IAM about principals that two listings lacked, oldest first, and
-// reports whether it learned anything.
-func (r *AWSAuthReconciler) verify(ctx context.Context, run *refresh) bool {
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
-	defer cancel()
-	learned, failed := false, 0
-	for _, c := range run.out.Removal.Verify {
-		at := r.Clock.Now()
-		exists, err := r.Lister.Exists(ctx, c.Kind, c.ARN)
-		if errors.Is(err, principals.ErrRateLimited) || ctx.Err() != nil {
-			return learned
-		}
-		if err != nil {
-			run.verifyErr = err
-			run.log.Error(err, "could not ask IAM about a principal that is no longer listed", "arn", c.ARN)
-			if failed++; failed == maxVerifyErrors {
-				return learned
-			}
-			continue
-		}
-		r.ledger.Confirm(c.ARN, at, exists)
-		learned = true
-	}
-	return learned
 }
 
 // mayCreate reports whether a missing aws-auth may be made.
@@ -359,8 +335,8 @@ func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
 	return run.waiting <= 0
 }
 
-// next is the time until something is due: a listing, the end of a hold, or
-// the creation of a missing aws-auth.
+// next is the time until something is due: a listing, the end of a hold, a
+// principal that grows too old, or the creation of a missing aws-auth.
 func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	now := r.Clock.Now()
 	due := r.known.next
@@ -371,6 +347,9 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 		if h.Until.Before(due) {
 			due = h.Until
 		}
+	}
+	if u := run.out.Evaluation.Until; !u.IsZero() && u.Before(due) && !r.known.clock(now).Doubted {
+		due = u
 	}
 	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
 		due = now.Add(run.waiting)

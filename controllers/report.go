@@ -25,6 +25,7 @@ const maxNote = 1000
 func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
 	status := run.status()
 	status.Conditions = r.conditions(run)
+	status.Accounts = r.accountsStatus()
 	r.Metrics.refreshed(run, status.Conditions)
 	r.announceChanges(run)
 	r.announceConditions(run, status.Conditions)
@@ -45,7 +46,8 @@ func (r *AWSAuthReconciler) announceChanges(run *refresh) {
 		{"EntriesAdded", "added", run.done.added},
 		{"EntriesPutBack", "put back what somebody else had taken out:", run.done.putBack},
 		{"EntriesChanged", "changed", run.done.changed},
-		{"EntriesRemoved", "removed", run.done.removed},
+		{"EntriesRemoved", "removed", without(run.done.removed, run.done.tooOld)},
+		{"EntriesRemoved", "removed what is older than its rule's maxAge:", run.done.tooOld},
 	} {
 		if len(change.entries) == 0 {
 			continue
@@ -134,7 +136,7 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			reason = map[bool]string{true: "Paused", false: "Resumed"}[bad]
 		}
 		switch {
-		case c.Type == ConditionDegraded:
+		case c.Type == ConditionDegraded && c.Reason != reasonClockDiffers:
 		case bad:
 			run.log.Info("needs attention", "condition", c.Type, "reason", c.Reason, "message", c.Message)
 			if c.Reason != "NoRules" && c.Reason != reasonPaused {
@@ -150,13 +152,11 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 	if run.err != nil {
 		run.log.Error(run.err, "refresh did not end well")
 	}
-	for _, kind := range rules.Kinds() {
-		scope := r.known.listing.Users
-		if kind == rules.Role {
-			scope = r.known.listing.Roles
-		}
-		if scope.Err != nil {
-			run.log.V(1).Info("listing failed", "kind", kind, "error", scope.Err.Error())
+	for _, l := range r.known.listings {
+		for kind, scope := range scopes(l) {
+			if scope.Err != nil {
+				run.log.V(1).Info("listing failed", "account", l.AccountID, "kind", kind, "error", scope.Err.Error())
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -33,6 +34,10 @@ const (
 // reasonPaused is why Applied is not true while people want nothing written.
 const reasonPaused = "Paused"
 
+// reasonClockDiffers is why the refresher is Degraded while it cannot tell how
+// old principals are.
+const reasonClockDiffers = "ClockDiffers"
+
 const (
 	statusListLimit  = 100 // how many principals a list in the status names
 	statusErrorLimit = 500 // bytes of an error message
@@ -52,13 +57,24 @@ type Status struct {
 	// OnlyConditions: nothing could be computed, so what the other keys said
 	// before stands.
 	OnlyConditions bool
+	// Accounts are those that are listed, if there are several.
+	Accounts []AccountStatus
 }
 
 // RuleStatus is one rule and how many principals it matches.
 type RuleStatus struct {
 	Rule    string `json:"rule"` // as in "mapUsers 1"
 	Matched int    `json:"matched"`
+	TooOld  int    `json:"tooOld,omitempty"` // beside those matched
 	Frozen  bool   `json:"frozen,omitempty"`
+}
+
+// AccountStatus is one account and whether its last listing was complete.
+type AccountStatus struct {
+	Account string `json:"account"`
+	Listed  bool   `json:"listed"`
+	// Reason is why it is not: nothing is concluded from who is missing there.
+	Reason string `json:"reason,omitempty"`
 }
 
 // PrincipalStatus is one principal and what there is to say about it.
@@ -70,7 +86,7 @@ type PrincipalStatus struct {
 func (run *refresh) status() Status {
 	s := Status{Summary: run.summary(), OnlyConditions: run.out.Result.Document == nil}
 	for _, c := range run.out.Evaluation.Rules {
-		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, Frozen: c.Frozen})
+		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, TooOld: c.TooOld, Frozen: c.Frozen})
 	}
 	for _, c := range run.out.Conflicts {
 		reason := fmt.Sprintf("somebody else's entry gives it %s [%s]", c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
@@ -89,7 +105,7 @@ func (run *refresh) status() Status {
 		s.Held = append(s.Held, PrincipalStatus{h.ARN, "until " + h.Until.UTC().Format(time.RFC3339)})
 	}
 	for _, v := range run.out.Removal.Verify {
-		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, run.verifyReason()})
+		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, run.verifyReason(v.AccountID)})
 	}
 	for _, k := range run.out.Removal.Keep {
 		s.Waiting = append(s.Waiting, PrincipalStatus{k.ARN, k.Reason})
@@ -98,9 +114,9 @@ func (run *refresh) status() Status {
 }
 
 // verifyReason says why a principal that two listings lacked is still there.
-func (run *refresh) verifyReason() string {
-	if run.verifyErr != nil {
-		return "two listings lacked it, but IAM could not be asked for it: " + clip(run.verifyErr.Error())
+func (run *refresh) verifyReason(account string) string {
+	if err := run.verifyErrs[account]; err != nil {
+		return "two listings lacked it, but IAM could not be asked for it: " + clip(err.Error())
 	}
 	return "two listings lacked it; IAM is asked for it soon, for at most 60 principals a minute"
 }
@@ -151,6 +167,10 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 			break
 		}
 	}
+	if degraded.Status == metav1.ConditionFalse && run.rules.set != nil && run.rules.set.AppliesMaxAge() && r.known.clock(run.now).Doubted {
+		degraded = condition(ConditionDegraded, true, reasonClockDiffers,
+			"our clock is more than 5 minutes from AWS's, so nobody is taken out for being older than maxAge; set the clock of the node right")
+	}
 	return []metav1.Condition{accepted, listed, applied, held, kept, run.pausedCondition(), degraded}
 }
 
@@ -177,17 +197,48 @@ func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string)
 	if run.rules.set == nil {
 		return "NoRules", "IAM is not asked before there are rules"
 	}
-	l := r.known.listing
-	for _, kind := range rules.Kinds() {
-		scope := l.Users
-		if kind == rules.Role {
-			scope = l.Roles
-		}
-		if scope.Asked && !scope.Complete {
-			return "Failed", fmt.Sprintf("listing IAM %ss: %s; nothing is concluded from who is missing", kind, clip(scope.Err.Error()))
+	several := len(r.known.listings) > 1
+	for _, l := range r.known.listings {
+		kind, err := failure(l)
+		switch {
+		case err == nil:
+		case several:
+			return "Failed", fmt.Sprintf("listing IAM %ss of account %s: %s; nothing is concluded from who is missing there, and the other accounts go on",
+				kind, l.AccountID, clip(err.Error()))
+		default:
+			return "Failed", fmt.Sprintf("listing IAM %ss: %s; nothing is concluded from who is missing", kind, clip(err.Error()))
 		}
 	}
-	return "Complete", "account " + l.AccountID
+	if several {
+		return "Complete", "accounts " + r.known.accounts()
+	}
+	return "Complete", "account " + r.known.accounts()
+}
+
+// failure is what kept a listing from being complete; nil: nothing.
+func failure(l principals.Listing) (rules.Kind, error) {
+	for kind, scope := range scopes(l) {
+		if scope.Asked && !scope.Complete {
+			return kind, scope.Err
+		}
+	}
+	return "", nil
+}
+
+// accountsStatus is what there is to say about several accounts.
+func (r *AWSAuthReconciler) accountsStatus() []AccountStatus {
+	if len(r.known.listings) < 2 {
+		return nil
+	}
+	var all []AccountStatus
+	for _, l := range r.known.listings {
+		s := AccountStatus{Account: l.AccountID, Listed: true}
+		if kind, err := failure(l); err != nil {
+			s.Listed, s.Reason = false, fmt.Sprintf("listing IAM %ss: %s", kind, clip(err.Error()))
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 func appliedReason(run *refresh) (reason, message string) {
@@ -252,7 +303,7 @@ func (s Status) data(before []metav1.Condition, now time.Time) (map[string]strin
 	data := map[string]string{"summary": s.Summary}
 	for key, value := range map[string]any{
 		"conditions": conditionTexts(conditions), "rules": s.Rules, "givenWay": short(s.GivenWay), "leftOut": short(s.LeftOut),
-		"held": short(s.Held), "waiting": short(s.Waiting),
+		"held": short(s.Held), "waiting": short(s.Waiting), "accounts": s.Accounts,
 	} {
 		text, err := ordered(value)
 		if err != nil {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -48,6 +49,7 @@ type world struct {
 	config    Config
 	refresher *AWSAuthReconciler
 	events    *eventLog
+	skew      time.Duration // how far AWS's clock is ahead of the refresher's
 }
 
 const accountID = "123456789012"
@@ -89,7 +91,7 @@ func newWorldIn(t *testing.T, accountID string) *world {
 	w := &world{T: t, clock: clocktesting.NewFakePassiveClock(time.Now()), namespace: namespace, core: core,
 		admin: core.ConfigMaps(namespace), events: &eventLog{}}
 	w.aws = fakeaws.New(fakeaws.Config{AccountID: accountID, AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
-	server := httptest.NewServer(w.aws)
+	server := httptest.NewServer(dated{w})
 	t.Cleanup(server.Close)
 	w.awsURL = server.URL
 	w.config = Config{
@@ -101,15 +103,46 @@ func newWorldIn(t *testing.T, accountID string) *world {
 	return w
 }
 
+// dated answers with the time of the world, which AWS's clock shows.
+type dated struct{ *world }
+
+func (d dated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.aws.ServeHTTP(datedAnswer{w, d.clock.Now().Add(d.skew)}, r)
+}
+
+type datedAnswer struct {
+	http.ResponseWriter
+	at time.Time
+}
+
+func (d datedAnswer) WriteHeader(status int) {
+	d.Header().Set("Date", d.at.UTC().Format(http.TimeFormat))
+	d.ResponseWriter.WriteHeader(status)
+}
+
 func (w *world) lister() *principals.Lister {
-	c := aws.Config{
+	return w.listerAs("AKIAADMIN", "secret", "")
+}
+
+// sdk signs by the true time, whatever the world's is.
+func (w *world) sdk(key, secret string) aws.Config {
+	return aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String(w.awsURL), RetryMaxAttempts: 1,
 		HTTPClient:  principals.WholeBodies(awshttp.NewBuildableClient()),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIAADMIN", "secret", ""),
+		Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""), DisableClockSkewCorrection: true,
 	}
-	return principals.New(principals.Config{
-		IAM: iam.NewFromConfig(c), STS: sts.NewFromConfig(c), Credentials: c.Credentials, Now: w.clock.Now,
-	})
+}
+
+// listerAs is a Lister with a key of an account; empty: whosever it is.
+func (w *world) listerAs(key, secret, account string) *principals.Lister {
+	c := w.sdk(key, secret)
+	cfg := principals.Config{
+		IAM: iam.NewFromConfig(c), STS: sts.NewFromConfig(c), Credentials: c.Credentials, Now: w.clock.Now, AccountID: account,
+	}
+	if account != "" {
+		cfg.Partition = "aws"
+	}
+	return principals.New(cfg)
 }
 
 // restart is what a new process begins with: nothing remembered.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -26,7 +24,6 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -47,6 +44,7 @@ const beginning = 5 * time.Second
 type ControllerOptions struct {
 	Target
 	Policy
+	Accounts
 	Logging
 	RefreshInterval time.Duration
 	History         int
@@ -59,6 +57,7 @@ type ControllerOptions struct {
 func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
 	o.Target.BindFlags(flags)
 	o.Policy.BindFlags(flags)
+	o.Accounts.BindFlags(flags)
 	o.Logging.BindFlags(flags)
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
 	flags.IntVar(&o.History, "history", defaultHistory, "how many versions of aws-auth to keep, of those before our writes; 0: none")
@@ -113,6 +112,9 @@ func (o *ControllerOptions) Validate() error {
 	if o.History < 0 || o.History > maxHistory {
 		return fmt.Errorf("--history is %d; it must be from 0 to %d", o.History, maxHistory)
 	}
+	if _, err := o.roles(); err != nil {
+		return err
+	}
 	_, err := o.Settings()
 	return err
 }
@@ -144,13 +146,17 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 	if err != nil {
 		return err
 	}
+	lister, err := NewLister(deps.AWS, o.Accounts)
+	if err != nil {
+		return err
+	}
 	core, err := corev1client.NewForConfig(deps.Cluster)
 	if err != nil {
 		return fmt.Errorf("configuring the Kubernetes client: %w", err)
 	}
 	config := controllers.Config{
 		Watch: core.RESTClient(), ConfigMaps: core.ConfigMaps(o.Namespace), Namespace: o.Namespace, Names: o.Names(),
-		Lister:          NewLister(deps.AWS),
+		Lister:          lister,
 		Metrics:         controllers.NewMetrics(o.registry(), 0),
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
@@ -199,11 +205,4 @@ func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, c
 		return err
 	}
 	return mgr.Start(ctx)
-}
-
-// NewLister asks IAM and STS with the given configuration.
-func NewLister(c aws.Config) *principals.Lister {
-	return principals.New(principals.Config{
-		IAM: iam.NewFromConfig(c), STS: sts.NewFromConfig(c), Credentials: c.Credentials, Now: time.Now,
-	})
 }

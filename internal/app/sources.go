@@ -18,6 +18,7 @@ import (
 // cluster and account.
 type sources struct {
 	Target
+	Accounts
 	rules, users, roles, awsAuth, state string
 	// noRules: files without rules will do.
 	noRules bool
@@ -26,6 +27,7 @@ type sources struct {
 // BindFlags adds the flags with their defaults.
 func (s *sources) BindFlags(flags *pflag.FlagSet) {
 	s.Target.BindFlags(flags)
+	s.Accounts.BindFlags(flags)
 	flags.StringVar(&s.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
 	flags.StringVar(&s.users, "users", "", "what \"aws iam list-users\" prints, a file")
 	flags.StringVar(&s.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
@@ -106,6 +108,10 @@ func (s *sources) readLive(ctx context.Context, files *inputs, options rules.Opt
 	if err != nil {
 		return in, err
 	}
+	lister, err := NewLister(account, s.Accounts)
+	if err != nil {
+		return in, err
+	}
 	var written *corev1.ConfigMap
 	if s.rules != "" {
 		in.rulesFrom = fileName(s.rules)
@@ -114,7 +120,7 @@ func (s *sources) readLive(ctx context.Context, files *inputs, options rules.Opt
 		}
 	}
 	live, err := controllers.ReadLive(ctx, controllers.LiveConfig{
-		Cluster: cluster, Namespace: s.Namespace, Names: s.Names(), Lister: NewLister(account),
+		Cluster: cluster, Namespace: s.Namespace, Names: s.Names(), Lister: lister,
 		Rules: written, Options: options,
 	})
 	in.data = live

@@ -29,6 +29,8 @@ type Candidate struct {
 	// Listed: it is in the present listing, so it exists and is no longer
 	// granted.
 	Listed bool
+	// TooOld: it is listed, and of what let it in only its age is left over.
+	TooOld bool
 	// HeldSince is when its removal was first held back; zero: it is not held.
 	HeldSince time.Time
 }
@@ -78,6 +80,8 @@ const (
 	Gone Why = "Gone"
 	// NotGranted: no rule grants it any longer.
 	NotGranted Why = "NotGranted"
+	// TooOld: it is older than what let it in allows, as was said when it came.
+	TooOld Why = "TooOld"
 	// HeldLongEnough: no rule grants it, and it was held for as long as
 	// Settings.Hold.
 	HeldLongEnough Why = "HeldLongEnough"
@@ -133,11 +137,13 @@ type Decision struct {
 //
 // One that is missing from AWS goes when two complete listings that cover it,
 // begun at least 10 seconds apart, lacked it and AWS, asked for it after that,
-// does not know it. One that is no longer granted goes at once, unless more
+// does not know it. One that is too old goes at once, whatever else goes. One
+// that is no longer granted goes at once, unless more
 // than MaxCount and more than MaxPercent of our entries of its account and
 // kind would then have gone so within the window: all that are left of that
 // account and kind are held then, each until it was held for Settings.Hold, or
-// a person approves. What was approved or held long enough does not count.
+// a person approves. What was too old, approved or held long enough does not
+// count.
 //
 // Times in the future, left by a clock that was set back, are taken for now.
 func (l *Ledger) Decide(in Input) Decision {
@@ -149,6 +155,10 @@ func (l *Ledger) Decide(in Input) Decision {
 	for _, c := range candidates {
 		if c.gone() {
 			l.decideGone(&d, c)
+			continue
+		}
+		if c.TooOld {
+			d.Remove = append(d.Remove, Removed{c, TooOld})
 			continue
 		}
 		g := group{c.Kind, c.AccountID}
