@@ -38,7 +38,7 @@ func Plan() *cobra.Command {
 		Long: `Show what the controller would change in aws-auth, and change nothing.
 
 Without files it reads the live cluster and the live AWS account; with --rules
-alone it tries those rules on them. With --users or --roles it needs neither.`,
+alone it tries those rules on them. With --users, --roles or --details it needs neither.`,
 		Example: `  # What would these rules do?
   aws iam list-users > users.json
   kubectl -n kube-system get configmap aws-auth -o yaml > aws-auth.yaml
@@ -133,7 +133,7 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	}
 	for _, kind := range rules.Kinds() {
 		if o.rules != "" && in.needs(kind) && !slices.Contains(in.data.Listed, kind) {
-			note("there are rules in %s, but no %ss to match: give them with --%ss", kind.DataKey(), kind, kind)
+			note("there are rules in %s, but no %ss to match: give them with --%ss or --details", kind.DataKey(), kind, kind)
 		}
 	}
 	for _, r := range plan.Evaluation.Rules {

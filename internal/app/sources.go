@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,7 +21,7 @@ import (
 type sources struct {
 	Target
 	Accounts
-	rules, users, roles, awsAuth, state string
+	rules, users, roles, details, awsAuth, state string
 	// noRules: files without rules will do.
 	noRules bool
 }
@@ -31,6 +33,7 @@ func (s *sources) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
 	flags.StringVar(&s.users, "users", "", "what \"aws iam list-users\" prints, a file")
 	flags.StringVar(&s.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
+	flags.StringVar(&s.details, "details", "", "what \"aws iam get-account-authorization-details\" prints, a file; in place of --users and --roles")
 	flags.StringVar(&s.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
 	flags.StringVar(&s.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
 }
@@ -49,16 +52,20 @@ func (in planInput) needs(kind rules.Kind) bool {
 // read reads everything. Options say how rules are read.
 func (s *sources) read(cmd *cobra.Command, options rules.Options) (planInput, error) {
 	files := &inputs{stdin: cmd.InOrStdin()}
-	if err := onceStdin(s.rules, s.users, s.roles, s.awsAuth, s.state); err != nil {
+	if err := onceStdin(s.rules, s.users, s.roles, s.details, s.awsAuth, s.state); err != nil {
 		return planInput{}, err
 	}
-	if s.users == "" && s.roles == "" && s.awsAuth == "" && s.state == "" {
+	if s.users == "" && s.roles == "" && s.details == "" && s.awsAuth == "" && s.state == "" {
 		return s.readLive(cmd.Context(), files, options)
 	}
 	if s.rules == "" && !s.noRules {
 		return planInput{}, errors.New("--rules is missing; give the rules ConfigMap's manifest, or no file at all for the live cluster")
 	}
-	return s.readFiles(files)
+	in, err := s.readFiles(files)
+	if err != nil {
+		return in, err
+	}
+	return in, enough(in.data, options)
 }
 
 func (s *sources) readFiles(files *inputs) (planInput, error) {
@@ -80,12 +87,20 @@ func (s *sources) readFiles(files *inputs) (planInput, error) {
 			return in, err
 		}
 	}
+	if s.details != "" {
+		if err := files.details("--details", s.details, &in.data); err != nil {
+			return in, err
+		}
+	}
 	for _, listing := range []struct {
 		flag, file string
 		kind       rules.Kind
 	}{{"--users", s.users, rules.User}, {"--roles", s.roles, rules.Role}} {
 		if listing.file == "" {
 			continue
+		}
+		if slices.Contains(in.data.Listed, listing.kind) {
+			return in, fmt.Errorf("%s and --details both list the %ss; drop %s", listing.flag, listing.kind, listing.flag)
 		}
 		found, err := files.principals(listing.flag, listing.file, listing.kind)
 		if err != nil {
