@@ -21,36 +21,35 @@ type statement struct {
 	Resource    any
 }
 
-func TestIAMPolicyGrantsJustWhatIsCalled(t *testing.T) {
-	b, err := os.ReadFile("../deploy/iam/policy.json")
-	if err != nil {
-		t.Fatal(err)
+func TestIAMPoliciesGrantJustWhatIsCalled(t *testing.T) {
+	allow := func(sid string, resource any, actions ...string) statement {
+		return statement{Sid: sid, Effect: "Allow", Action: actions, Resource: resource}
 	}
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	decoder.DisallowUnknownFields()
-	var got policy
-	if err := decoder.Decode(&got); err != nil {
-		t.Fatal(err)
-	}
-	want := policy{
-		Version: "2012-10-17",
-		Statement: []statement{
-			{
-				Sid:      "ListPrincipals",
-				Effect:   "Allow",
-				Action:   []string{"iam:ListUsers", "iam:ListRoles"},
-				Resource: "*",
-			},
-			{
-				Sid:      "ConfirmThatAPrincipalIsGone",
-				Effect:   "Allow",
-				Action:   []string{"iam:GetUser", "iam:GetRole"},
-				Resource: []any{"arn:*:iam::*:user/*", "arn:*:iam::*:role/*"},
-			},
+	for file, want := range map[string][]statement{
+		"policy.json": {
+			allow("ListPrincipals", "*", "iam:ListUsers", "iam:ListRoles"),
+			allow("ConfirmThatAPrincipalIsGone", []any{"arn:*:iam::*:user/*", "arn:*:iam::*:role/*"}, "iam:GetUser", "iam:GetRole"),
 		},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("policy (-want +got):\n%s", diff)
+		"policy-details.json": {
+			allow("ListGroupsTagsAndBoundaries", "*", "iam:GetAccountAuthorizationDetails"),
+		},
+		"policy-accounts.json": {
+			allow("ReadOtherAccounts", []any{"arn:*:iam::*:role/aws-auth-refresher-reader"}, "sts:AssumeRole"),
+		},
+	} {
+		b, err := os.ReadFile("../deploy/iam/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder := json.NewDecoder(bytes.NewReader(b))
+		decoder.DisallowUnknownFields()
+		var got policy
+		if err := decoder.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(policy{"2012-10-17", want}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
 	}
 }
 
@@ -62,8 +61,8 @@ func TestTrustPoliciesAreJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	documents := strings.Split(string(b), "<<EOF\n")[1:]
-	if len(documents) != 2 {
-		t.Fatalf("%d trust policies, want one for Pod Identity and one for IRSA", len(documents))
+	if len(documents) != 3 {
+		t.Fatalf("%d trust policies, want one for Pod Identity, one for IRSA and one for other accounts", len(documents))
 	}
 	for i, document := range documents {
 		text, _, ended := strings.Cut(document, "\nEOF\n")
