@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -313,4 +314,41 @@ func BenchmarkDetails(b *testing.B) {
 	for b.Loop() {
 		set.EvaluateAt(rules.Clock{Now: time.Unix(0, 0)}, all, nil)
 	}
+}
+
+// Until is the next change: nothing changes before it, and something does then.
+func TestUntilIsTheNextChange(t *testing.T) {
+	t.Parallel()
+	set := mustParse(t, map[string]string{"mapUsers": `
+- {username: a, groups: [x], arnRegex: '^arn:aws:iam::1:user/a.*$', maxAge: 1h}
+- {username: b, groups: [w], arnRegex: '^arn:aws:iam::1:user/.*$', maxAge: 2h}
+- {username: c, groups: [z], tags: {k: v}, maxAge: 30m}
+`, "mapRoles": "- {username: r, pathPrefix: /p/, maxAge: 90m}\n"})
+	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	rapid.Check(t, func(t *rapid.T) {
+		var all []rules.Principal
+		for i := range rapid.IntRange(0, 6).Draw(t, "n") {
+			p := detailed(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")+fmt.Sprint(i), "", nil, "k="+rapid.SampledFrom([]string{"v", "w"}).Draw(t, "tag"))
+			if rapid.Bool().Draw(t, "role") {
+				p = rules.Principal{Kind: rules.Role, ARN: aws1 + "role/p/r" + fmt.Sprint(i), AccountID: "1", Path: "/p/", Name: "r" + fmt.Sprint(i)}
+			}
+			p.CreateDate = start.Add(-time.Duration(rapid.IntRange(0, 200).Draw(t, "minutes")) * time.Minute)
+			all = append(all, p)
+		}
+		for now := start; ; {
+			got := set.EvaluateAt(rules.Clock{Now: now}, all, nil)
+			if got.Until.IsZero() {
+				if later := set.EvaluateAt(rules.Clock{Now: now.Add(1000 * time.Hour)}, all, nil); !cmp.Equal(accesses(got), accesses(later)) {
+					t.Fatalf("nothing was to change any more:\n%s", cmp.Diff(accesses(got), accesses(later)))
+				}
+				return
+			}
+			before := set.EvaluateAt(rules.Clock{Now: got.Until.Add(-1)}, all, nil)
+			then := set.EvaluateAt(rules.Clock{Now: got.Until}, all, nil)
+			if !got.Until.After(now) || !cmp.Equal(accesses(got), accesses(before)) || cmp.Equal(got.Rules, then.Rules) {
+				t.Fatalf("at %s it says that it is good until %s:\n%v\n%v\n%v", now, got.Until, accesses(got), accesses(before), accesses(then))
+			}
+			now = got.Until
+		}
+	})
 }
