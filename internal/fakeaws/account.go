@@ -27,6 +27,7 @@ type account struct {
 
 	instances []*instance     // by id
 	providers []*oidcProvider // by name
+	clusters  map[string]*cluster
 }
 
 type user struct {

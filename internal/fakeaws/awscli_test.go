@@ -79,6 +79,35 @@ func TestAWSCLI(t *testing.T) {
 	}
 }
 
+func TestEKSOfAWSCLI(t *testing.T) {
+	aws := awsCLI(t)
+	b, _ := newEKS(t)
+	run := func(args ...string) (string, error) {
+		return aws(append([]string{"--endpoint-url", b.url, "eks"}, args...)...)
+	}
+	entry := []string{"--cluster-name", eksCluster, "--principal-arn", opsARN}
+	for _, row := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"describe-cluster", "--name", eksCluster, "--query", "cluster.accessConfig.authenticationMode"}, `"API"`},
+		{append([]string{"create-access-entry", "--kubernetes-groups", "a", "--query", "accessEntry.kubernetesGroups"}, entry...), `["a"]`},
+		{append([]string{"associate-access-policy", "--policy-arn", adminPolicy, "--access-scope", "type=cluster", "--query", "associatedAccessPolicy.accessScope.type"}, entry...), `"cluster"`},
+		{[]string{"list-access-entries", "--cluster-name", eksCluster, "--query", "accessEntries"}, `["` + opsARN + `"]`},
+		{append([]string{"describe-access-entry", "--query", "accessEntry.type"}, entry...), `"STANDARD"`},
+		{append([]string{"disassociate-access-policy", "--policy-arn", adminPolicy}, entry...), ""},
+		{append([]string{"delete-access-entry"}, entry...), ""},
+	} {
+		out, err := run(row.command...)
+		if got := strings.Join(strings.Fields(out), ""); err != nil || got != row.want {
+			t.Errorf("aws eks %s: got %v %s", strings.Join(row.command, " "), err, out)
+		}
+	}
+	if out, err := run(append([]string{"delete-access-entry"}, entry...)...); err == nil || !strings.Contains(out, "(ResourceNotFoundException)") {
+		t.Errorf("the CLI reads the errors of EKS: got %v %s", err, out)
+	}
+}
+
 func TestTokenOfAWSCLI(t *testing.T) {
 	aws, b := awsCLI(t), newBed(t)
 	out, err := aws("eks", "get-token", "--cluster-name", testCluster, "--query", "status.token")

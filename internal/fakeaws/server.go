@@ -3,8 +3,8 @@
 // tests, the demo, the AWS CLI, the AWS SDKs and Vault can use it in place of
 // AWS.
 //
-// It serves IAM (2010-05-08), STS (2011-06-15) and DescribeInstances of EC2
-// (2016-11-15) on one address; the service is taken from the credential scope
+// It serves IAM (2010-05-08), STS (2011-06-15), DescribeInstances of EC2
+// (2016-11-15) and the access entries of EKS (2017-11-01) on one address; the service is taken from the credential scope
 // of the request's signature. Signatures are verified for real, in the
 // Authorization header and in the query of a presigned request, over the Host
 // header that was sent: who dials the emulator but keeps AWS's host is answered
@@ -35,6 +35,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -125,7 +126,7 @@ func New(cfg Config) *Server {
 		accounts: map[string]*account{},
 		calls:    map[string]int{},
 	}
-	s.services = map[string]service{"iam": iamService(s), "sts": stsService(s), "ec2": ec2Service(s)}
+	s.services = map[string]service{"iam": iamService(s), "sts": stsService(s), "ec2": ec2Service(s), "eks": eksService(s)}
 	home := s.addAccount(cfg.AccountID)
 	home.seed(cfg)
 	return s
@@ -156,7 +157,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // route reads the request as far as every service needs it and chooses one.
 func (s *Server) route(w http.ResponseWriter, req *request) (service, error) {
-	if req.Method != http.MethodGet && req.Method != http.MethodPost {
+	if req.Method != http.MethodGet && req.Method != http.MethodPost && !removes(req) {
 		w.Header().Set("Allow", "GET, POST")
 		return nil, &Error{Code: "MethodNotAllowed", Message: "Use GET or POST.", Status: http.StatusMethodNotAllowed}
 	}
@@ -169,6 +170,11 @@ func (s *Server) route(w http.ResponseWriter, req *request) (service, error) {
 		return nil, err
 	}
 	return s.serviceFor(req)
+}
+
+// removes tells whether the request is a DELETE at a path of EKS.
+func removes(req *request) bool {
+	return req.Method == http.MethodDelete && strings.HasPrefix(req.URL.Path, "/clusters/")
 }
 
 // serviceFor takes the service from the credential scope. Without a signature

@@ -16,6 +16,8 @@ type entity struct {
 	created time.Time
 	listed  window // when listings show it
 	got     window // when GetUser and GetRole show it
+	// knownFrom is when other services take its ARN for one that exists.
+	knownFrom time.Time
 }
 
 // window is a span of time; a zero until means without end.
@@ -39,6 +41,8 @@ func (e *entity) arn(accountID string) string {
 type Lag struct {
 	List time.Duration // ListUsers, ListRoles, ListGroups, GetAccountAuthorizationDetails
 	Get  time.Duration // GetUser, GetRole
+	// Principal is how long CreateAccessEntry refuses who was just made.
+	Principal time.Duration
 }
 
 // table holds the entities of one kind by name. Removed ones linger for as
@@ -81,7 +85,7 @@ func (t *table[T]) after(key string) int {
 // add takes in an entity whose name is free.
 func (t *table[T]) add(v T, now time.Time, lag Lag) {
 	e := v.head()
-	e.listed.from, e.got.from = now.Add(lag.List), now.Add(lag.Get)
+	e.listed.from, e.got.from, e.knownFrom = now.Add(lag.List), now.Add(lag.Get), now.Add(lag.Principal)
 	t.live[e.key()] = v
 	t.prune(now)
 	t.all = slices.Insert(t.all, t.after(e.key()+"\x00"), v)
