@@ -26,6 +26,8 @@ type Options struct {
 	// did. Dangerous: user/tmp-1 then also selects user/tmp-1/evil and
 	// user/x/user/tmp-1. Patterns that match everything stay refused.
 	AllowUnanchored bool
+	// AccessEntries refuses what no access entry of EKS can say.
+	AccessEntries bool
 }
 
 // Set is rules that were accepted. It never changes and may be used by several
@@ -166,6 +168,9 @@ func (c *compiler) compile() rule {
 	c.together(&out)
 	out.username = c.username(out.pattern)
 	out.groups = c.groups()
+	if c.options.AccessEntries {
+		c.accessEntry(out.username)
+	}
 	if r.MaxMatches < 0 {
 		c.refuse(fieldMaxMatches, "must be at least 1; drop the field for no limit")
 	}
