@@ -39,6 +39,7 @@ var tree = layers.Table{
 			"internal/rules",
 		},
 		2: {
+			"internal/accessentry",
 			"internal/awsauth",
 			"internal/ekstoken",
 			"internal/nodenames",

@@ -1,0 +1,325 @@
+package accessentry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// How long an entry that EKS refuses waits: a principal that was made just now
+// is known to it after some seconds.
+const (
+	shortestWait = 2 * time.Second
+	longestWait  = 5 * time.Minute
+)
+
+// maxErrors ends an Apply: what is wrong is not the entries.
+const maxErrors = 5
+
+// Result is what Apply did.
+type Result struct {
+	// Record is the plan's, brought up to date, and View the last one.
+	Record Record
+	View   View
+	// Added, Changed, MadeAgain and Adopted now say what they should; Removed
+	// are gone; NotOurs turned out to be somebody else's.
+	Added, Changed, MadeAgain, Adopted []Entry
+	Removed, NotOurs                   []Owned
+	// Refused are entries that EKS did not take.
+	Refused []Refused
+	// Err is trouble with EKS that kept some from being done.
+	Err error
+}
+
+// outcome is what became of one entry.
+type outcome int
+
+const (
+	undone outcome = iota
+	done
+	same     // there was nothing to do
+	gone     // it does not stand there
+	notOurs  // it is somebody else's
+	refused  // it was refused, for this entry
+	declined // it cannot be adopted
+)
+
+// job is the change of one entry.
+type job struct {
+	entry  Entry
+	owned  Owned // to be removed
+	do     func(context.Context, *job) (outcome, error)
+	list   *[]Entry
+	result outcome
+	err    error
+}
+
+// Apply carries out the plan, additions first. What it cannot do stays pending
+// in the record.
+func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
+	var res Result
+	var jobs []*job
+	add := func(list []Entry, into *[]Entry, do func(context.Context, *job) (outcome, error)) {
+		for _, e := range list {
+			jobs = append(jobs, &job{entry: e, owned: ownedBy(e), do: do, list: into})
+		}
+	}
+	add(p.Create, &res.Added, c.create)
+	add(p.Recreate, &res.MadeAgain, c.recreate)
+	add(p.Update, &res.Changed, c.update)
+	add(p.Adopt, &res.Adopted, c.adopt)
+	for _, o := range p.Delete {
+		jobs = append(jobs, &job{entry: Entry{Kind: o.Kind, ARN: o.ARN}, owned: o, do: c.remove})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed atomic.Int32
+	c.each(len(jobs), func(i int) {
+		j := jobs[i]
+		if ctx.Err() != nil {
+			return
+		}
+		if j.result, j.err = j.do(ctx, j); j.err != nil && j.result != refused && failed.Add(1) >= maxErrors {
+			cancel()
+		}
+	})
+	c.collect(&res, p, jobs)
+	res.View = c.snapshot()
+	return res
+}
+
+// collect brings record and view up to date.
+func (c *Cluster) collect(res *Result, p Plan, jobs []*job) {
+	index := p.Record.index()
+	for _, j := range jobs {
+		key := j.entry.Key()
+		switch j.result {
+		case done, same:
+			if j.list != nil && j.result == done {
+				*j.list = append(*j.list, j.entry)
+			}
+			index[key] = j.owned
+			c.view.Listed[key] = true
+			delete(c.view.Waiting, key)
+		case gone:
+			res.Removed = append(res.Removed, j.owned)
+			delete(index, key)
+			c.drop(key)
+		case notOurs, declined:
+			if j.result == notOurs {
+				res.NotOurs = append(res.NotOurs, j.owned)
+			}
+			delete(index, key)
+			c.view.Listed[key] = true
+		case refused:
+			c.wait(key, j.err.Error())
+			res.Refused = append(res.Refused, Refused{j.entry, j.err.Error()})
+		case undone:
+			if j.err != nil && (res.Err == nil || errors.Is(res.Err, context.Canceled)) {
+				res.Err = j.err
+			}
+		}
+	}
+	res.Record = Record{Cluster: p.Record.Cluster, Mode: p.Record.Mode}
+	for _, o := range p.Record.Entries {
+		if now, kept := index[o.Key()]; kept {
+			res.Record.Entries = append(res.Record.Entries, now)
+		}
+	}
+}
+
+func (c *Cluster) drop(key string) {
+	delete(c.view.Listed, key)
+	delete(c.view.Seen, key)
+	delete(c.lookedAt, key)
+}
+
+// wait puts an entry off, each time for longer.
+func (c *Cluster) wait(key, reason string) {
+	d := min(max(2*c.waits[key], shortestWait), longestWait)
+	if c.view.Waiting == nil {
+		c.view.Waiting = map[string]Waiting{}
+	}
+	c.waits[key] = d
+	c.view.Waiting[key] = Waiting{Until: c.Now().Add(d), Reason: reason}
+}
+
+func (c *Cluster) create(ctx context.Context, j *job) (outcome, error) {
+	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	out, err := c.EKS.CreateAccessEntry(callCtx, &eks.CreateAccessEntryInput{
+		ClusterName: &c.Name, PrincipalArn: &j.entry.ARN, Type: aws.String(standard),
+		Username: &j.entry.Username, KubernetesGroups: groupsOf(j.entry), Tags: map[string]string{OwnerTag: c.Owner},
+	})
+	if _, taken := errors.AsType[*types.ResourceInUseException](err); taken {
+		return c.update(ctx, j)
+	}
+	if err != nil {
+		return sortError(failed("create an access entry", err))
+	}
+	if j.entry.Admin {
+		if err := c.associate(callCtx, j.entry.ARN); err != nil {
+			return undone, err
+		}
+	}
+	made := c.Now()
+	if out.AccessEntry != nil && out.AccessEntry.CreatedAt != nil {
+		made = *out.AccessEntry.CreatedAt
+	}
+	c.note(j.entry, made)
+	return done, nil
+}
+
+// groupsOf is never nil: that would mean "as it was".
+func groupsOf(e Entry) []string { return append([]string{}, e.Groups...) }
+
+func (c *Cluster) note(e Entry, made time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.saw(e.Key(), Seen{Ours: true, Digest: e.Digest(), Made: made})
+}
+
+// sortError tells what is wrong with the entry from trouble with EKS.
+func sortError(err error) (outcome, error) {
+	if invalid, ok := errors.AsType[*types.InvalidParameterException](err); ok {
+		if strings.Contains(strings.ToLower(aws.ToString(invalid.Message)), "principal") {
+			return refused, errors.New("EKS does not know the principal yet; it is asked again soon")
+		}
+		return refused, fmt.Errorf("EKS refuses it: %s", aws.ToString(invalid.Message))
+	}
+	if _, full := errors.AsType[*types.ResourceLimitExceededException](err); full {
+		return refused, fmt.Errorf("the cluster has no room for it: at most %d access entries", Limit)
+	}
+	return undone, err
+}
+
+// confirm looks at an entry that is about to be changed.
+func (c *Cluster) confirm(ctx context.Context, j *job) (*types.AccessEntry, Seen, outcome, error) {
+	entry, seen, err := c.describe(ctx, j.entry.ARN)
+	switch {
+	case errors.Is(err, errGone):
+		return nil, seen, gone, nil
+	case err != nil:
+		return nil, seen, undone, err
+	}
+	c.mu.Lock()
+	c.saw(j.entry.Key(), seen)
+	c.mu.Unlock()
+	if !seen.Ours {
+		return entry, seen, notOurs, nil
+	}
+	return entry, seen, done, nil
+}
+
+func (c *Cluster) update(ctx context.Context, j *job) (outcome, error) {
+	entry, seen, is, err := c.confirm(ctx, j)
+	switch {
+	case is == gone:
+		return undone, nil // the next listing shows that it is to be made
+	case is != done:
+		return is, err
+	case j.entry.Made.After(seen.Made):
+		return c.recreate(ctx, j)
+	case seen.Digest == j.entry.Digest():
+		return same, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	admin := seen.Digest != rules.ContentDigest(aws.ToString(entry.Username), entry.KubernetesGroups)
+	if admin && !j.entry.Admin {
+		// Rights go first, so that they are never more than both versions gave.
+		if err := c.disassociate(callCtx, j.entry.ARN); err != nil {
+			return undone, err
+		}
+	}
+	_, err = c.EKS.UpdateAccessEntry(callCtx, &eks.UpdateAccessEntryInput{
+		ClusterName: &c.Name, PrincipalArn: &j.entry.ARN, Username: &j.entry.Username, KubernetesGroups: groupsOf(j.entry),
+	})
+	if err != nil {
+		return sortError(failed("change an access entry", err))
+	}
+	if j.entry.Admin && !admin {
+		if err := c.associate(callCtx, j.entry.ARN); err != nil {
+			return undone, err
+		}
+	}
+	c.note(j.entry, seen.Made)
+	return done, nil
+}
+
+func (c *Cluster) recreate(ctx context.Context, j *job) (outcome, error) {
+	if is, err := c.remove(ctx, j); is != gone {
+		return is, err
+	}
+	c.mu.Lock()
+	c.drop(j.entry.Key())
+	c.mu.Unlock()
+	return c.create(ctx, j)
+}
+
+func (c *Cluster) remove(ctx context.Context, j *job) (outcome, error) {
+	if _, _, is, err := c.confirm(ctx, j); is != done {
+		return is, err
+	}
+	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	_, err := c.EKS.DeleteAccessEntry(callCtx, &eks.DeleteAccessEntryInput{ClusterName: &c.Name, PrincipalArn: &j.entry.ARN})
+	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); err != nil && !missing {
+		return undone, failed("delete an access entry", err)
+	}
+	return gone, nil
+}
+
+// adopt puts our tag on somebody else's entry that says what ours would say.
+func (c *Cluster) adopt(ctx context.Context, j *job) (outcome, error) {
+	entry, seen, is, err := c.confirm(ctx, j)
+	switch {
+	case is == gone || is == undone:
+		return undone, err
+	case aws.ToString(entry.Type) != standard || seen.Digest != j.entry.Digest() || j.entry.Made.After(seen.Made):
+		c.mu.Lock()
+		c.waits[j.entry.Key()] = longestWait
+		c.wait(j.entry.Key(), "somebody else's access entry says something else")
+		c.mu.Unlock()
+		return declined, nil
+	}
+	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	if _, err := c.EKS.TagResource(callCtx, &eks.TagResourceInput{
+		ResourceArn: entry.AccessEntryArn, Tags: map[string]string{OwnerTag: c.Owner},
+	}); err != nil {
+		return undone, failed("tag an access entry", err)
+	}
+	c.note(j.entry, seen.Made)
+	return done, nil
+}
+
+func (c *Cluster) associate(ctx context.Context, principal string) error {
+	_, err := c.EKS.AssociateAccessPolicy(ctx, &eks.AssociateAccessPolicyInput{
+		ClusterName: &c.Name, PrincipalArn: &principal, PolicyArn: aws.String(policyARN(principal)),
+		AccessScope: &types.AccessScope{Type: types.AccessScopeTypeCluster},
+	})
+	if err != nil {
+		return failed("associate an access policy", err)
+	}
+	return nil
+}
+
+func (c *Cluster) disassociate(ctx context.Context, principal string) error {
+	_, err := c.EKS.DisassociateAccessPolicy(ctx, &eks.DisassociateAccessPolicyInput{
+		ClusterName: &c.Name, PrincipalArn: &principal, PolicyArn: aws.String(policyARN(principal)),
+	})
+	if err != nil {
+		return failed("disassociate an access policy", err)
+	}
+	return nil
+}

@@ -1,0 +1,285 @@
+package accessentry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/aws/aws-sdk-go-v2/service/eks/types"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// OwnerTag is the key of the tag that every entry of ours carries.
+const OwnerTag = "aws-auth-refresher.io/owner"
+
+const standard = "STANDARD"
+
+const (
+	// modeEvery is how old the known authentication mode may be. It changes
+	// rarely, and only towards access entries.
+	modeEvery = 5 * time.Minute
+	// lookEvery is how old a close look at an entry may be, looksAtOnce how many
+	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
+	lookEvery   = 10 * time.Minute
+	looksAtOnce = 10
+)
+
+// Config configures a Cluster.
+type Config struct {
+	EKS *eks.Client
+	// Name is the cluster's name in EKS.
+	Name string
+	// Owner is the value of OwnerTag: what tells this installation from others.
+	Owner string
+	// Now is the clock.
+	Now func() time.Time
+	// CallTimeout bounds each call with its retries; default 20s.
+	CallTimeout time.Duration
+	// AtOnce is how many calls are under way at the same time; default 8.
+	AtOnce int
+}
+
+// Cluster is the access entries of one cluster. It is not for concurrent use.
+type Cluster struct {
+	Config
+	view     View
+	modeAt   time.Time
+	lookedAt map[string]time.Time // by folded ARN
+	waits    map[string]time.Duration
+
+	mu sync.Mutex // guards view, lookedAt and waits within one call
+}
+
+// New returns a Cluster that has not asked yet.
+func New(c Config) *Cluster {
+	if c.CallTimeout == 0 {
+		c.CallTimeout = 20 * time.Second
+	}
+	if c.AtOnce == 0 {
+		c.AtOnce = 8
+	}
+	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}}
+}
+
+// snapshot is what is known, as of the last Look and what Apply did since.
+func (c *Cluster) snapshot() View {
+	v := c.view
+	v.Listed, v.Seen, v.Waiting = maps.Clone(v.Listed), maps.Clone(v.Seen), maps.Clone(v.Waiting)
+	return v
+}
+
+// Mode gives the authentication mode, asking for it every 5 minutes. On an
+// error it gives the mode that was seen last, empty for none.
+func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
+	now := c.Now()
+	if c.view.Mode != "" && !now.Before(c.modeAt) && now.Sub(c.modeAt) < modeEvery {
+		return c.view.Mode, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	out, err := c.EKS.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &c.Name})
+	if err != nil {
+		return c.view.Mode, failed("ask EKS for the authentication mode", err)
+	}
+	if out.Cluster == nil || out.Cluster.AccessConfig == nil || out.Cluster.AccessConfig.AuthenticationMode == "" {
+		// Clusters from before there were access entries.
+		c.view.Mode, c.modeAt = ModeConfigMap, now
+		return c.view.Mode, nil
+	}
+	c.view.Mode, c.modeAt = Mode(out.Cluster.AccessConfig.AuthenticationMode), now
+	return c.view.Mode, nil
+}
+
+// Look lists the entries and looks closely at a few of ours, those longest
+// unseen first. What goes wrong is in the View.
+func (c *Cluster) Look(ctx context.Context, r Record) View {
+	mode, err := c.Mode(ctx)
+	if err == nil && !mode.ReadsEntries() {
+		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries", mode)
+	}
+	var listed map[string]bool
+	if err == nil {
+		listed, err = c.list(ctx)
+	}
+	if c.view.Err = err; err == nil {
+		c.view.Listed = listed
+		c.forget(r)
+		c.lookClosely(ctx, r)
+	}
+	return c.snapshot()
+}
+
+func (c *Cluster) list(ctx context.Context) (map[string]bool, error) {
+	listed, tokens := map[string]bool{}, map[string]bool{}
+	in := &eks.ListAccessEntriesInput{ClusterName: &c.Name, MaxResults: aws.Int32(100)}
+	for {
+		page, err := c.page(ctx, in)
+		if err != nil {
+			return nil, failed("list access entries", err)
+		}
+		for _, principal := range page.AccessEntries {
+			listed[arn.Fold(principal)] = true
+		}
+		token := aws.ToString(page.NextToken)
+		switch {
+		case token == "":
+			return listed, nil
+		case tokens[token]:
+			return nil, errors.New("list access entries: EKS gives the same page again and again")
+		}
+		tokens[token] = true
+		in.NextToken = &token
+	}
+}
+
+func (c *Cluster) page(ctx context.Context, in *eks.ListAccessEntriesInput) (*eks.ListAccessEntriesOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	return c.EKS.ListAccessEntries(ctx, in)
+}
+
+// forget drops what is known of entries that are gone or not ours, and what no
+// longer waits.
+func (c *Cluster) forget(r Record) {
+	index, now := r.index(), c.Now()
+	gone := func(key string) bool {
+		_, recorded := index[key]
+		return !recorded || !c.view.Listed[key]
+	}
+	maps.DeleteFunc(c.view.Seen, func(key string, _ Seen) bool { return gone(key) })
+	maps.DeleteFunc(c.lookedAt, func(key string, _ time.Time) bool { return gone(key) })
+	maps.DeleteFunc(c.view.Waiting, func(_ string, w Waiting) bool { return now.Sub(w.Until) > longestWait })
+	maps.DeleteFunc(c.waits, func(key string, _ time.Duration) bool {
+		_, waiting := c.view.Waiting[key]
+		return !waiting
+	})
+}
+
+// lookClosely is the rolling Describe that finds drift.
+func (c *Cluster) lookClosely(ctx context.Context, r Record) {
+	now := c.Now()
+	var due []Owned
+	for _, o := range r.Entries {
+		at, looked := c.lookedAt[o.Key()]
+		if c.view.Listed[o.Key()] && !o.Pending && (!looked || now.Before(at) || now.Sub(at) >= lookEvery) {
+			due = append(due, o)
+		}
+	}
+	slices.SortFunc(due, func(a, b Owned) int {
+		return cmp.Or(c.lookedAt[a.Key()].Compare(c.lookedAt[b.Key()]), cmp.Compare(a.ARN, b.ARN))
+	})
+	due = due[:min(len(due), looksAtOnce)]
+	c.each(len(due), func(i int) {
+		_, seen, err := c.describe(ctx, due[i].ARN)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch {
+		case errors.Is(err, errGone):
+			delete(c.view.Listed, due[i].Key())
+		case err != nil:
+			c.view.Err = err
+		default:
+			c.saw(due[i].Key(), seen)
+		}
+	})
+}
+
+// saw notes what stands in an entry; the lock is held.
+func (c *Cluster) saw(key string, s Seen) {
+	if c.view.Seen == nil {
+		c.view.Seen = map[string]Seen{}
+	}
+	c.view.Seen[key], c.lookedAt[key] = s, c.Now()
+}
+
+// each calls do for 0 to n-1, some at the same time.
+func (c *Cluster) each(n int, do func(int)) {
+	var next int
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range min(n, c.AtOnce) {
+		workers.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= n {
+					return
+				}
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+var errGone = errors.New("there is no such access entry")
+
+// describe reads an entry and, if it is ours, whether the policy for admins is
+// associated.
+func (c *Cluster) describe(ctx context.Context, principal string) (*types.AccessEntry, Seen, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	defer cancel()
+	out, err := c.EKS.DescribeAccessEntry(ctx, &eks.DescribeAccessEntryInput{ClusterName: &c.Name, PrincipalArn: &principal})
+	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
+		return nil, Seen{}, errGone
+	}
+	if err == nil && out.AccessEntry == nil {
+		err = errors.New("the answer is empty")
+	}
+	if err != nil {
+		return nil, Seen{}, failed("read an access entry", err)
+	}
+	seen := Seen{
+		Ours: aws.ToString(out.AccessEntry.Type) == standard && out.AccessEntry.Tags[OwnerTag] == c.Owner,
+		Made: aws.ToTime(out.AccessEntry.CreatedAt),
+	}
+	groups := out.AccessEntry.KubernetesGroups
+	admin, err := c.admin(ctx, principal)
+	if err != nil {
+		return nil, Seen{}, err
+	}
+	if admin {
+		groups = append(slices.Clone(groups), rules.GroupMasters)
+	}
+	seen.Digest = rules.ContentDigest(aws.ToString(out.AccessEntry.Username), groups)
+	return out.AccessEntry, seen, nil
+}
+
+// admin tells whether AdminPolicy is associated for the whole cluster.
+func (c *Cluster) admin(ctx context.Context, principal string) (bool, error) {
+	in := &eks.ListAssociatedAccessPoliciesInput{ClusterName: &c.Name, PrincipalArn: &principal}
+	for p := eks.NewListAssociatedAccessPoliciesPaginator(c.EKS, in); p.HasMorePages(); {
+		page, err := p.NextPage(ctx)
+		if err != nil {
+			return false, failed("read the access policies of an entry", err)
+		}
+		for _, a := range page.AssociatedAccessPolicies {
+			whole := a.AccessScope != nil && a.AccessScope.Type == types.AccessScopeTypeCluster
+			if aws.ToString(a.PolicyArn) == policyARN(principal) && whole {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// policyARN is the ARN of AdminPolicy in a principal's partition.
+func policyARN(principal string) string {
+	partition := "aws"
+	if parts := strings.SplitN(principal, ":", 3); len(parts) == 3 {
+		partition = parts[1]
+	}
+	return "arn:" + partition + ":eks::aws:" + AdminPolicy
+}

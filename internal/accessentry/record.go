@@ -1,0 +1,143 @@
+package accessentry
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+const (
+	recordVersion = 1
+	maxRecord     = 8 << 20 // decompressed; 3,000 entries take about 1 MiB
+)
+
+// ErrRecord is what every error of DecodeRecord wraps.
+var ErrRecord = errors.New("the record of access entries is not usable")
+
+// Record is what may be ours among a cluster's access entries. It is written
+// before they are changed, so it may be ahead of them, never behind. An entry
+// is ours if it is recorded and carries our tag.
+type Record struct {
+	// Cluster is the name of the cluster that Entries are in.
+	Cluster string `json:"cluster"`
+	// Mode is the cluster's authentication mode as it was last seen; empty: it
+	// never was.
+	Mode    Mode    `json:"mode,omitempty"`
+	Entries []Owned `json:"entries,omitempty"`
+}
+
+// Owned is one entry that we may have made.
+type Owned struct {
+	Kind rules.Kind `json:"kind"`
+	// ARN is the principal's, with its path.
+	ARN string `json:"arn"`
+	// ID is the unique id of the principal that the entry was made for.
+	ID string `json:"id,omitempty"`
+	// Digest is the Entry.Digest of what it should say.
+	Digest string `json:"digest"`
+	// Pending: what it says is not known to be that yet, nor that it is there.
+	Pending   bool      `json:"pending,omitempty"`
+	Selectors []string  `json:"selectors,omitempty"`
+	HeldSince time.Time `json:"heldSince,omitzero"`
+}
+
+// Key identifies the entry.
+func (o Owned) Key() string { return arn.Fold(o.ARN) }
+
+type recordJSON struct {
+	Version int `json:"version"`
+	Record
+}
+
+// Encode gives the record as compressed JSON, always the same bytes for the
+// same content.
+func (r Record) Encode() ([]byte, error) {
+	r.Entries = slices.Clone(r.Entries)
+	slices.SortFunc(r.Entries, func(a, b Owned) int { return cmp.Compare(a.ARN, b.ARN) })
+	for i := range r.Entries {
+		if since := r.Entries[i].HeldSince; !since.IsZero() {
+			r.Entries[i].HeldSince = since.UTC().Round(0)
+		}
+	}
+	text, err := json.Marshal(recordJSON{recordVersion, r})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the record of access entries: %w", err)
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		return nil, fmt.Errorf("compressing the record of access entries: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("compressing the record of access entries: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// DecodeRecord reads what Encode wrote. Anything else, and what a newer version
+// of this program wrote, is an error that wraps ErrRecord and no record at all.
+func DecodeRecord(b []byte) (Record, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(z, maxRecord+1))
+	switch {
+	case err != nil:
+		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
+	case len(text) > maxRecord:
+		return Record{}, fmt.Errorf("%w: it is larger than %d MiB", ErrRecord, maxRecord>>20)
+	}
+	var wire recordJSON
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&wire); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if wire.Version != recordVersion {
+		return Record{}, fmt.Errorf("%w: it has version %d and this program reads version %d", ErrRecord, wire.Version, recordVersion)
+	}
+	for _, o := range wire.Entries {
+		a, err := arn.Parse(o.ARN)
+		if err != nil || a.Type != string(o.Kind) {
+			return Record{}, fmt.Errorf("%w: %.100q is not the ARN of a %.20q", ErrRecord, o.ARN, o.Kind)
+		}
+	}
+	return wire.Record, nil
+}
+
+// Empty reports whether there is nothing to remember.
+func (r Record) Empty() bool { return r.Mode == "" && len(r.Entries) == 0 }
+
+// Equal reports whether two records say the same, in whatever order.
+func (r Record) Equal(other Record) bool {
+	if r.Cluster != other.Cluster || r.Mode != other.Mode || len(r.Entries) != len(other.Entries) {
+		return false
+	}
+	index := r.index()
+	for _, o := range other.Entries {
+		mine, ok := index[o.Key()]
+		if !ok || mine.ARN != o.ARN || mine.ID != o.ID || mine.Digest != o.Digest || mine.Pending != o.Pending ||
+			!mine.HeldSince.Equal(o.HeldSince) || !slices.Equal(mine.Selectors, o.Selectors) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r Record) index() map[string]Owned {
+	index := make(map[string]Owned, len(r.Entries))
+	for _, o := range r.Entries {
+		index[o.Key()] = o
+	}
+	return index
+}
