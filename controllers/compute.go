@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/history"
@@ -36,6 +37,8 @@ type Situation struct {
 	Adopt bool
 	// Limit is the size of aws-auth that is not exceeded; 0: awsauth.MaxBytes.
 	Limit int
+	// Entries is about the access entries of EKS.
+	Entries EntrySituation
 }
 
 // Outcome is what one refresh comes to. It describes; nothing is done yet.
@@ -59,6 +62,12 @@ type Outcome struct {
 	Paused bool
 	// before are our entries in the document as it was, if that changes.
 	before []history.Own
+
+	// Entries is what is to be done about access entries, of which EntriesOurs
+	// were ours before; EntriesLeftOut cannot be any.
+	Entries        accessentry.Plan
+	EntriesOurs    int
+	EntriesLeftOut []accessentry.Refused
 }
 
 // readable refuses a result in which EKS would not take an entry of ours as it
@@ -79,6 +88,8 @@ type Conflict struct {
 	Entry awsauth.Entry
 	// Same: the entry says what ours would say, so adopting would change nothing.
 	Same bool
+	// Elsewhere: it is an access entry, of which only the ARN is known.
+	Elsewhere bool
 }
 
 // Compute decides what aws-auth should hold. It is a function of its argument
@@ -90,6 +101,7 @@ func Compute(s Situation) Outcome {
 	c := computation{Situation: s, recorded: newRecorded(s.Record, s.Now)}
 	if s.Rules != nil {
 		c.recorded.inForce = s.Rules.Selectors()
+		c.recorded.addEntries(s.Entries.Record)
 		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
 	}
 	c.listed = make(map[string]bool, len(s.Principals))
@@ -97,8 +109,11 @@ func Compute(s Situation) Outcome {
 		c.listed[arn.Fold(p.ARN)] = true
 	}
 	c.sortEntries()
+	c.sortAccessEntries()
 	want := c.wanted()
 	kept := c.keep(want)
+	c.planEntries(want)
+	want = c.documentWants(want)
 	c.out.Result = s.Document.Merge(awsauth.Edit{
 		Owned: c.owned, Want: append(entriesOf(want), kept...), Originals: s.Record.Originals, Limit: s.Limit,
 	})
@@ -124,6 +139,7 @@ type computation struct {
 	removed  map[entryKey]bool
 	listed   map[string]bool // folded ARNs of the principals
 	byARN    map[string]int  // folded ARN: index of the principal; nil until it is asked for
+	entries  entryComputation
 }
 
 // entryKey identifies an entry within aws-auth.
@@ -192,9 +208,7 @@ func (c *computation) wanted() []rules.Grant {
 	want := make([]rules.Grant, 0, len(c.out.Evaluation.Grants))
 	for _, g := range c.out.Evaluation.Grants {
 		if e, taken := c.foreign[arn.Fold(g.EntryARN)]; taken {
-			c.out.Conflicts = append(c.out.Conflicts, Conflict{
-				Grant: g, Entry: e, Same: e.Kind == g.Kind && c.matchesGrant(e),
-			})
+			c.conflict(Conflict{Grant: g, Entry: e, Same: e.Kind == g.Kind && c.matchesGrant(e)})
 			continue
 		}
 		want = append(want, g)
@@ -216,6 +230,7 @@ func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
 			unwanted[keyOf(e)] = e
 		}
 	}
+	c.unwantedEntries()
 	c.decide(unwanted)
 	var kept []awsauth.Entry
 	for key, e := range unwanted {
@@ -247,6 +262,7 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 			HeldSince: o.HeldSince,
 		})
 	}
+	c.entryCandidates(&in)
 	c.out.Removal = c.Ledger.Decide(in)
 	for _, r := range c.out.Removal.Remove {
 		c.removed[principalKey(r.Kind, r.ARN)] = true

@@ -20,6 +20,7 @@ type Metrics struct {
 	account                                *prometheus.GaugeVec
 	duration                               prometheus.Histogram
 	limit                                  int
+	accessEntries                          entryMetrics
 }
 
 // NewMetrics registers the metrics with reg; limit is the size that aws-auth
@@ -58,7 +59,7 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
 		}),
-		limit: limit,
+		limit: limit, accessEntries: newEntryMetrics(reg, prefix),
 	}
 	m.bytesLimit.Set(float64(limit))
 	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,
@@ -122,6 +123,7 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
 	if result == "ok" {
 		m.lastSuccess.Set(float64(run.now.UnixNano()) / float64(time.Second))
 	}
+	m.accessEntries.refreshed(run)
 	m.bytes.Set(float64(run.out.Result.Document.Size()))
 	m.held.Set(float64(len(run.out.Removal.Held)))
 	m.leftOut.Set(float64(len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow)))

@@ -59,6 +59,12 @@ type Config struct {
 	History int
 	// Limit is the size that aws-auth must not exceed; default awsauth.MaxBytes.
 	Limit int
+	// Target says where grants are written; default TargetConfigMap.
+	Target Target
+	// Entries is the access entries of the cluster of this name; nil: they are
+	// left alone, which TargetConfigMap only can do with.
+	Entries EntryTarget
+	Cluster string
 }
 
 const (
@@ -86,11 +92,12 @@ const (
 // must be driven by one worker.
 type AWSAuthReconciler struct {
 	Config
-	store  store
-	reader awsauth.Reader
-	ledger removal.Ledger
-	rules  rulesCache
-	known  known
+	store   store
+	reader  awsauth.Reader
+	ledger  removal.Ledger
+	rules   rulesCache
+	known   known
+	entries entriesState
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
 	announced    map[string]string
@@ -102,6 +109,9 @@ type AWSAuthReconciler struct {
 func NewReconciler(c Config) *AWSAuthReconciler {
 	if c.RefreshInterval == 0 {
 		c.RefreshInterval = 15 * time.Second
+	}
+	if c.Target == "" {
+		c.Target = TargetConfigMap
 	}
 	if c.Limit == 0 {
 		c.Limit = awsauth.MaxBytes
@@ -133,6 +143,7 @@ type refresh struct {
 	pending  pending // where it is paused
 
 	verifyErrs map[string]error // why IAM could not be asked about a principal, by account
+	entries    entriesRun
 
 	namespace, rulesName string // for messages
 	limit                int
@@ -176,6 +187,12 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	// Rules are judged even where the record cannot be read: people should see
 	// both mistakes.
 	state, record, recordErr := r.store.readRecord(ctx)
+	if recordErr == nil {
+		run.entries.record, recordErr = readEntries(state)
+	}
+	if recordErr == nil {
+		r.chooseTargets(ctx, run)
+	}
 	run.rules = choose(cm, record, &r.rules)
 	run.chosen = true
 	if recordErr != nil {
@@ -183,6 +200,7 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	}
 	run.state, run.record = state, record
 	r.list(ctx, run)
+	r.look(ctx, run)
 	if err := r.write(ctx, run); err != nil {
 		return err
 	}
@@ -202,10 +220,17 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 			if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
 				return err
 			}
+			if err := run.rereadEntries(); err != nil {
+				return err
+			}
 			// The attempt before may have stored removals that it did not carry out.
 			run.record.Removals = counted
 		}
-		if err = r.decideAndWrite(ctx, run); !errors.Is(err, errStale) {
+		began := r.Clock.Now()
+		if err = r.decideAndWrite(ctx, run); err == nil {
+			err = r.applyEntries(ctx, run, began)
+		}
+		if !errors.Is(err, errStale) {
 			return err
 		}
 		run.log.V(1).Info("starting over", "reason", err.Error())
@@ -298,14 +323,15 @@ func (c *changes) add(out Outcome, putBack []awsauth.Entry) {
 }
 
 func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error {
-	if !run.out.RecordChanged && !run.rules.unsaved(run.record) {
+	entries := run.nextEntries()
+	if !run.out.RecordChanged && !run.rules.unsaved(run.record) && entries.Equal(run.entries.record) {
 		return nil
 	}
-	state, err := r.store.writeRecord(ctx, run.state, run.out.Record)
+	state, err := r.store.writeRecord(ctx, run.state, run.out.Record, entries)
 	if err != nil {
 		return err
 	}
-	run.state, run.record = state, run.out.Record
+	run.state, run.record, run.entries.record = state, run.out.Record, entries
 	return nil
 }
 
@@ -314,6 +340,7 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Record: run.record,
 		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
 	}
+	s.Entries = r.entrySituation(run)
 	s.Record.Rules, s.Record.Spent = run.rules.inForce, run.rules.spent
 	if run.awsAuth == nil {
 		s.Document, s.Missing = r.reader.Read(nil, 0), true
@@ -354,5 +381,6 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
 		due = now.Add(run.waiting)
 	}
+	due = run.entriesDue(now, due)
 	return max(due.Sub(now), 50*time.Millisecond)
 }

@@ -39,6 +39,7 @@ func (r *AWSAuthReconciler) announceChanges(run *refresh) {
 				principal+" was deleted and made again under the same name; its entry stays")
 		}
 	}
+	r.announceEntries(run)
 	for _, change := range []struct {
 		reason, verb string
 		entries      []awsauth.Entry

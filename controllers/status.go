@@ -90,6 +90,9 @@ func (run *refresh) status() Status {
 	}
 	for _, c := range run.out.Conflicts {
 		reason := fmt.Sprintf("somebody else's entry gives it %s [%s]", c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
+		if c.Elsewhere {
+			reason = "somebody else's access entry lets it in"
+		}
 		if c.Same {
 			reason = "somebody else's entry says the same; run once with --adopt to take it over"
 		}
@@ -101,6 +104,7 @@ func (run *refresh) status() Status {
 	for _, e := range run.out.Result.Overflow {
 		s.LeftOut = append(s.LeftOut, PrincipalStatus{e.ARN, "aws-auth is full: a ConfigMap holds 1 MiB"})
 	}
+	run.entryStatus(&s)
 	for _, h := range run.out.Removal.Held {
 		s.Held = append(s.Held, PrincipalStatus{h.ARN, "until " + h.Until.UTC().Format(time.RFC3339)})
 	}
@@ -131,6 +135,7 @@ func (run *refresh) summary() string {
 	}
 	text := fmt.Sprintf("%d users and %d roles of ours in aws-auth, %d entries of others",
 		run.out.Ours[rules.User], run.out.Ours[rules.Role], run.out.Foreign[rules.User]+run.out.Foreign[rules.Role])
+	text += run.entrySummary()
 	if n := len(run.out.Removal.Held); n > 0 {
 		text += fmt.Sprintf("; %d removals held", n)
 	}
@@ -256,6 +261,9 @@ func appliedReason(run *refresh) (reason, message string) {
 		return "NotEditable", clip("aws-auth " + run.out.Result.ProblemText())
 	case len(run.out.Result.Overflow) > 0:
 		return "Full", fmt.Sprintf("%d entries do not fit: a ConfigMap holds 1 MiB", len(run.out.Result.Overflow))
+	}
+	if reason, message = run.entriesReason(); reason != "" {
+		return reason, message
 	}
 	if run.out.Result.Document != nil && run.out.Result.Document.Size() > run.limit*nearlyFull/100 {
 		return "NearlyFull", fmt.Sprintf("aws-auth takes more than %d %% of what a ConfigMap holds; "+

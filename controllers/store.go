@@ -14,6 +14,7 @@ import (
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -78,19 +79,34 @@ var errRecordUnusable = errors.New("what is ours in aws-auth cannot be told, so 
 	"back from a backup, run the version that wrote it, or delete it (then our entries count as somebody else's until " +
 	"--adopt takes them over)")
 
-// writeRecord stores the record over the state ConfigMap that was read, or
+// writeRecord stores the records over the state ConfigMap that was read, or
 // creates it. It returns what stands there now, or errStale.
-func (s store) writeRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record) (*corev1.ConfigMap, error) {
+func (s store) writeRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record, entries accessentry.Record) (*corev1.ConfigMap, error) {
 	encoded, err := record.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("writing ConfigMap %s: %w", s.names.State, err)
 	}
 	now := s.own(was, s.names.State)
 	now.BinaryData = map[string][]byte{recordKey: encoded}
-	if was != nil && bytes.Equal(was.BinaryData[recordKey], encoded) {
+	if !entries.Empty() {
+		if now.BinaryData[entriesKey], err = entries.Encode(); err != nil {
+			return nil, fmt.Errorf("writing ConfigMap %s: %w", s.names.State, err)
+		}
+	}
+	if was != nil && maps.EqualFunc(was.BinaryData, now.BinaryData, bytes.Equal) {
 		return was, nil
 	}
 	return s.put(ctx, was != nil, now)
+}
+
+// rewriteRecord stores the record of aws-auth and leaves that of access entries
+// as it is.
+func (s store) rewriteRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record) (*corev1.ConfigMap, error) {
+	entries, err := readEntries(was)
+	if err != nil {
+		return nil, err
+	}
+	return s.writeRecord(ctx, was, record, entries)
 }
 
 // own is one of our own ConfigMaps as it is to be written.

@@ -45,6 +45,7 @@ type ControllerOptions struct {
 	Target
 	Policy
 	Accounts
+	Stores
 	Logging
 	RefreshInterval time.Duration
 	History         int
@@ -58,6 +59,7 @@ func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
 	o.Target.BindFlags(flags)
 	o.Policy.BindFlags(flags)
 	o.Accounts.BindFlags(flags)
+	o.Stores.BindFlags(flags)
 	o.Logging.BindFlags(flags)
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
 	flags.IntVar(&o.History, "history", defaultHistory, "how many versions of aws-auth to keep, of those before our writes; 0: none")
@@ -115,6 +117,9 @@ func (o *ControllerOptions) Validate() error {
 	if _, err := o.roles(); err != nil {
 		return err
 	}
+	if err := o.Stores.Validate(); err != nil {
+		return err
+	}
 	_, err := o.Settings()
 	return err
 }
@@ -161,6 +166,8 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
 		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored}, History: o.History,
+		Target: controllers.Target(o.Stores.Target), Cluster: o.ClusterName,
+		Entries: o.accessEntries(deps.AWS, o.Target),
 	}
 	began := time.Now()
 	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (done bool, err error) {

@@ -1,0 +1,228 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+)
+
+// Target names the stores that grants are written to.
+type Target string
+
+// The targets.
+const (
+	// TargetConfigMap is aws-auth.
+	TargetConfigMap Target = "configmap"
+	// TargetAccessEntries is the access entries of EKS.
+	TargetAccessEntries Target = "access-entries"
+	// TargetBoth is both of them.
+	TargetBoth Target = "both"
+	// TargetAuto is aws-auth where the cluster reads it, else access entries.
+	TargetAuto Target = "auto"
+)
+
+// EntryTarget is the access entries of the cluster. Mode gives the
+// authentication mode, with an error the last known one. Look lists; its errors
+// are in the View. Apply changes only what the plan says and what turns out to
+// be ours.
+type EntryTarget interface {
+	Mode(ctx context.Context) (accessentry.Mode, error)
+	Look(ctx context.Context, record accessentry.Record) accessentry.View
+	Apply(ctx context.Context, plan accessentry.Plan) accessentry.Result
+}
+
+// EntrySituation is what is known of access entries. The zero value is that of
+// a refresher that has to do with aws-auth only.
+type EntrySituation struct {
+	// Selected: they are a target. Alone: aws-auth is none, so it gets nothing
+	// new, and once the access entries are complete ours go from there.
+	Selected, Alone bool
+	View            accessentry.View
+	Record          accessentry.Record
+}
+
+// entriesKey is the key of the state ConfigMap's binaryData that holds the
+// record of access entries.
+const entriesKey = "access-entries.json.gz"
+
+const (
+	// applyEntriesWithin ends the changes of one refresh; the next goes on.
+	applyEntriesWithin = 45 * time.Second
+	// applyEntriesSoon is when it goes on.
+	applyEntriesSoon = time.Second
+)
+
+// entriesState is what a reconciler remembers of access entries.
+type entriesState struct {
+	view accessentry.View
+}
+
+// entriesRun is the part of a refresh that concerns access entries.
+type entriesRun struct {
+	record          accessentry.Record
+	selected, alone bool
+	err             error // why nothing is known or could be done
+	result          accessentry.Result
+	more            bool // to be done soon
+}
+
+// readEntries reads the record of access entries in the state ConfigMap, empty
+// if there is none.
+func readEntries(state *corev1.ConfigMap) (accessentry.Record, error) {
+	if state == nil || len(state.BinaryData[entriesKey]) == 0 {
+		return accessentry.Record{}, nil
+	}
+	record, err := accessentry.DecodeRecord(state.BinaryData[entriesKey])
+	if err != nil {
+		return record, fmt.Errorf("%w: ConfigMap %s, binaryData %s: %w", errRecordUnusable, state.Name, entriesKey, err)
+	}
+	return record, nil
+}
+
+// chooseTargets finds out which stores are targets, and has rules read
+// accordingly.
+func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
+	e := &run.entries
+	if r.Entries == nil {
+		if n := len(e.record.Entries); n > 0 {
+			e.err = fmt.Errorf("%d access entries of ours are left in the cluster %s; give --cluster-name, so that they can be removed", n, e.record.Cluster)
+		}
+		return
+	}
+	if e.record.Cluster != r.Cluster {
+		if len(e.record.Entries) > 0 {
+			e.err = fmt.Errorf("the access entries on record are those of the cluster %s, and --cluster-name is %s; nothing is done about them",
+				e.record.Cluster, r.Cluster)
+			return
+		}
+		e.record = accessentry.Record{Cluster: r.Cluster}
+	}
+	mode := e.record.Mode
+	if r.Target != TargetConfigMap || len(e.record.Entries) > 0 {
+		var err error
+		if mode, err = r.Entries.Mode(ctx); err != nil {
+			e.err = err
+		}
+		if mode == "" {
+			mode = e.record.Mode
+		}
+	}
+	switch r.Target {
+	case TargetAccessEntries:
+		e.selected, e.alone = true, true
+	case TargetBoth:
+		e.selected = true
+	case TargetAuto:
+		e.selected, e.alone = mode == accessentry.ModeAPI, !mode.ReadsConfigMap()
+	}
+	r.entries.view.Mode = mode
+	if options := r.rules.options; options.AccessEntries != e.selected {
+		options.AccessEntries = e.selected
+		r.rules = rulesCache{options: options}
+	}
+}
+
+// look lists the access entries, together with IAM.
+func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
+	e := &run.entries
+	if r.Entries == nil || e.err != nil || !e.selected && len(e.record.Entries) == 0 {
+		return
+	}
+	if r.known.at.Equal(run.now) || r.entries.view.Listed == nil {
+		r.entries.view = r.Entries.Look(ctx, e.record)
+	}
+	e.err = r.entries.view.Err
+}
+
+func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
+	view := r.entries.view
+	if view.Err == nil {
+		view.Err = run.entries.err
+	}
+	return EntrySituation{Selected: run.entries.selected, Alone: run.entries.alone, View: view, Record: run.entries.record}
+}
+
+// applyEntries carries out what was decided about access entries, which is on
+// record since began.
+func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh, began time.Time) error {
+	plan := run.out.Entries
+	if r.Entries == nil || plan.Idle() {
+		return nil
+	}
+	if r.Clock.Since(began) > writeWithin {
+		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
+	}
+	ctx, cancel := context.WithTimeout(ctx, applyEntriesWithin)
+	defer cancel()
+	result := r.Entries.Apply(ctx, plan)
+	r.entries.view = result.View
+	run.entries.addResult(result)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		run.entries.more = true
+	} else if result.Err != nil {
+		run.entries.err = result.Err
+	}
+	if result.Record.Equal(run.entries.record) {
+		return nil
+	}
+	// A record that cannot be written stays ahead, and the next refresh asks EKS.
+	state, err := r.store.writeRecord(context.WithoutCancel(ctx), run.state, run.record, result.Record)
+	if err != nil {
+		run.log.V(1).Info("the record of access entries is written later", "reason", err.Error())
+		return nil
+	}
+	run.state, run.entries.record = state, result.Record
+	return nil
+}
+
+// rereadEntries takes over what the state ConfigMap says now.
+func (run *refresh) rereadEntries() (err error) {
+	cluster := run.entries.record.Cluster
+	if run.entries.record, err = readEntries(run.state); run.entries.record.Cluster == "" {
+		run.entries.record.Cluster = cluster
+	}
+	return err
+}
+
+// nextEntries is the record of access entries as it is to be stored.
+func (run *refresh) nextEntries() accessentry.Record {
+	if run.out.Entries.Record.Cluster == "" {
+		return run.entries.record
+	}
+	return run.out.Entries.Record
+}
+
+// entriesDue is the time when access entries need a refresh, if that is
+// before due.
+func (run *refresh) entriesDue(now, due time.Time) time.Time {
+	next := run.out.Entries.Next
+	if run.entries.more {
+		next = now.Add(applyEntriesSoon)
+	}
+	for _, refused := range run.entries.result.View.Waiting {
+		if next.IsZero() || refused.Until.Before(next) {
+			next = refused.Until
+		}
+	}
+	if next.IsZero() || !next.Before(due) {
+		return due
+	}
+	return next
+}
+
+func (e *entriesRun) addResult(result accessentry.Result) {
+	before := e.result
+	e.result = result
+	e.result.Added = slices.Concat(before.Added, result.Added)
+	e.result.Changed = slices.Concat(before.Changed, result.Changed)
+	e.result.MadeAgain = slices.Concat(before.MadeAgain, result.MadeAgain)
+	e.result.Adopted = slices.Concat(before.Adopted, result.Adopted)
+	e.result.Removed = slices.Concat(before.Removed, result.Removed)
+	e.result.NotOurs = slices.Concat(before.NotOurs, result.NotOurs)
+}
