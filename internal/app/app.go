@@ -66,6 +66,7 @@ func Commands() []*cobra.Command {
 		Token(),
 		LoginProxy(),
 		Lint(),
+		Migrate(),
 		Explain(),
 		History(),
 		Rollback(),
