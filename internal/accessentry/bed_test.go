@@ -2,7 +2,9 @@ package accessentry_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +33,7 @@ type bed struct {
 	cluster *accessentry.Cluster
 	record  accessentry.Record
 	last    accessentry.Result
+	latency time.Duration // of each call
 
 	mu  sync.Mutex
 	now time.Time
@@ -43,7 +46,12 @@ func newBed(t testing.TB) *bed {
 	if err := b.aws.AddCluster(clusterName, fakeaws.ModeAPIConfigMap); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(b.aws)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.latency > 0 {
+			<-time.After(b.latency)
+		}
+		b.aws.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	b.client = eks.New(eks.Options{
 		Region: "eu-central-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
@@ -105,11 +113,8 @@ func (b *bed) decide(change func(*accessentry.Input), want ...accessentry.Entry)
 	b.Helper()
 	view := b.cluster.Look(b.Context(), b.record)
 	in := accessentry.Input{Now: b.Now(), View: view, Record: b.record, Want: want}
-	for _, e := range want {
-		if view.Foreign(b.record)[e.Key()] {
-			in.Want = nil
-		}
-	}
+	foreign := view.Foreign(b.record)
+	in.Want = slices.DeleteFunc(slices.Clone(want), func(e accessentry.Entry) bool { return foreign[e.Key()] })
 	if change != nil {
 		change(&in)
 	}

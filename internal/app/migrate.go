@@ -151,7 +151,8 @@ func (o *migrateOptions) read(cmd *cobra.Command) (controllers.PlanData, error) 
 	if !needs.Users && !needs.Roles {
 		return d, nil
 	}
-	return d, list(cmd.Context(), needs, &d)
+	err = list(cmd.Context(), needs, &d)
+	return d, err
 }
 
 func list(ctx context.Context, needs rules.Needs, d *controllers.PlanData) error {
