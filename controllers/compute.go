@@ -254,13 +254,7 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 		if _, ok := unwanted[keyOf(e)]; !ok {
 			continue
 		}
-		in.Candidates = append(in.Candidates, removal.Candidate{
-			Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
-			Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
-			Listed:    c.listed[arn.Fold(o.ARN)],
-			TooOld:    c.tooOld(o),
-			HeldSince: o.HeldSince,
-		})
+		in.Candidates = append(in.Candidates, c.candidate(o))
 	}
 	c.entryCandidates(&in)
 	c.out.Removal = c.Ledger.Decide(in)
@@ -286,6 +280,17 @@ func (c *computation) tooOld(o rules.Owned) bool {
 	}
 	i, listed := c.byARN[arn.Fold(o.ARN)]
 	return listed && c.Rules.Outgrew(c.Principals[i], o.Selectors, c.Ages.Now)
+}
+
+// candidate is an entry of ours, in whatever store, that is no longer wanted.
+func (c *computation) candidate(o rules.Owned) removal.Candidate {
+	return removal.Candidate{
+		Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
+		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
+		Listed:    c.listed[arn.Fold(o.ARN)],
+		TooOld:    c.tooOld(o),
+		HeldSince: o.HeldSince,
+	}
 }
 
 func accountOf(principalARN string) string {

@@ -67,7 +67,8 @@ type entriesState struct {
 type entriesRun struct {
 	record          accessentry.Record
 	selected, alone bool
-	err             error // why nothing is known or could be done
+	err             error // why nothing is known, so that nothing can be done
+	applyErr        error // why not everything could be done, or be looked at
 	result          accessentry.Result
 	more            bool // to be done soon
 }
@@ -137,7 +138,7 @@ func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
 	if r.known.at.Equal(run.now) || r.entries.view.Listed == nil {
 		r.entries.view = r.Entries.Look(ctx, e.record)
 	}
-	e.err = r.entries.view.Err
+	e.err, e.applyErr = r.entries.view.Err, r.entries.view.LookErr
 }
 
 func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
@@ -166,7 +167,7 @@ func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh, bega
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		run.entries.more = true
 	} else if result.Err != nil {
-		run.entries.err = result.Err
+		run.entries.applyErr = result.Err
 	}
 	if result.Record.Equal(run.entries.record) {
 		return nil

@@ -93,15 +93,13 @@ func (c *computation) unwantedEntries() {
 // from one store goes from the other for the same reasons.
 func (c *computation) entryCandidates(in *removal.Input) {
 	for _, o := range c.entries.ours {
-		in.Owned = append(in.Owned, rules.Owned{Kind: o.Kind, ARN: o.ARN, Digest: o.Digest, Selectors: o.Selectors, HeldSince: o.HeldSince})
+		owned := rules.Owned{Kind: o.Kind, ARN: o.ARN, Digest: o.Digest, Selectors: o.Selectors, HeldSince: o.HeldSince}
+		in.Owned = append(in.Owned, owned)
 		// While EKS cannot be asked nothing could go, so nothing is counted.
 		if !c.entries.unwanted[o.Key()] || c.Entries.View.Err != nil || c.Entries.View.Listed == nil {
 			continue
 		}
-		in.Candidates = append(in.Candidates, removal.Candidate{
-			Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN), Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
-			Listed: c.listed[o.Key()], HeldSince: o.HeldSince,
-		})
+		in.Candidates = append(in.Candidates, c.candidate(owned))
 	}
 }
 

@@ -46,6 +46,8 @@ func (run *refresh) entriesReason() (reason, message string) {
 	switch {
 	case run.entries.err != nil:
 		return "AccessEntriesFailed", clip(run.entries.err.Error())
+	case run.entries.applyErr != nil:
+		return "AccessEntriesFailed", clip(run.entries.applyErr.Error())
 	case len(run.out.Entries.Overflow) > 0:
 		return "AccessEntriesFull", fmt.Sprintf("%d principals have no access entry: a cluster has at most %d",
 			len(run.out.Entries.Overflow), accessentry.Limit)

@@ -292,3 +292,68 @@ func TestLostRecordOfAccessEntries(t *testing.T) {
 	w.later()
 	w.expectEntries("adopted, it is ours again")
 }
+
+func TestCrashBetweenRecordAndAccessEntries(t *testing.T) {
+	w := newEntryWorld(t, TargetBoth, accessentry.ModeAPIConfigMap)
+	w.awsAuth(person)
+	w.rules(devRule)
+	w.createUsers("tmp-foo-1", "tmp-foo-2")
+	for n := range 2 {
+		// Of the calls that make entries the first n succeed.
+		w.aws.Inject(fakeaws.Fault{Action: "CreateAccessEntry", Effect: fakeaws.Dropped, After: n})
+		w.later()
+		w.aws.ClearFaults()
+		w.choose(TargetBoth)
+		w.rules("")
+		w.later()
+		w.expectEntries("rules that are gone take out what a crash left")
+		w.expectMapUsers("here, too", person)
+		w.rules(devRule)
+	}
+	w.later()
+	w.expectEntries("all is well again", "tmp-foo-1 foo [developers]", "tmp-foo-2 foo [developers]")
+}
+
+// TestTooNewForEKS: the refresh that tries again is due when EKS may know the
+// principal, not at the next interval.
+func TestTooNewForEKS(t *testing.T) {
+	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
+	w.rules(devRule)
+	w.refresh()
+	w.aws.SetLag(fakeaws.Lag{Principal: time.Second})
+	w.createUsers("tmp-foo-1")
+	w.pass(16 * time.Second)
+	if next := w.refresh().RequeueAfter; next > 2*time.Second {
+		t.Errorf("the next refresh is due in %s", next)
+	}
+	if got := w.get("aws-auth-refresher-status").Data["leftOut"]; !strings.Contains(got, "EKS does not know the principal yet") {
+		t.Errorf("the status tells: got %s", got)
+	}
+	w.aws.SetLag(fakeaws.Lag{})
+	w.deleteUsers("tmp-foo-1")
+	w.createUsers("tmp-foo-1")
+	w.pass(2 * time.Second)
+	w.refresh()
+	w.expectEntries("by then EKS knows it", "tmp-foo-1 foo [developers]")
+}
+
+func TestAnotherClustersRecordIsLeftAlone(t *testing.T) {
+	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
+	w.rules(devRule)
+	w.createUsers("tmp-foo-1")
+	w.refresh()
+	w.config.Cluster = "staging"
+	w.restart()
+	w.later()
+	if c := w.condition(ConditionApplied); c.Reason != "AccessEntriesFailed" || !strings.Contains(c.Message, "--cluster-name is staging") {
+		t.Errorf("it is told: got %+v", c)
+	}
+	w.choose(TargetConfigMap)
+	w.config.Cluster, w.config.Entries = "", nil
+	w.restart()
+	w.later()
+	if c := w.condition(ConditionApplied); !strings.Contains(c.Message, "1 access entries of ours are left in the cluster prod") {
+		t.Errorf("what cannot be removed without the cluster's name is told: got %+v", c)
+	}
+	w.expectEntries("nothing is done about them", "tmp-foo-1 foo [developers]")
+}

@@ -135,11 +135,12 @@ func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
 		return d, nil //nolint:nilerr // NewPlan says so, with the place
 	}
 	listing := c.Lister.List(ctx, set.Needs())
-	err = d.takeListing(listing)
+	err = d.TakeListing(listing)
 	return d, err
 }
 
-func (d *PlanData) takeListing(l principals.Listing) error {
+// TakeListing adds what was listed. A listing that is not complete is an error.
+func (d *PlanData) TakeListing(l principals.Listing) error {
 	for _, one := range append([]principals.Listing{l}, l.Others...) {
 		if kind, err := failure(one); err != nil {
 			return fmt.Errorf("listing IAM %ss of account %s: %w", kind, orElse(one.AccountID, "unknown"), err)

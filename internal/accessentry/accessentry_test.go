@@ -213,6 +213,15 @@ func TestTroubleWithEKS(t *testing.T) {
 	b.reconcile(wants(ann, "devs"))
 	b.expect("an empty listing makes nothing twice", "user/ann dev:user [devs]")
 
+	b.restart()
+	b.aws.Inject(fakeaws.Fault{Action: "DescribeAccessEntry", Effect: fakeaws.Throttled, Times: 1})
+	bob := b.user("bob")
+	b.reconcile(wants(ann, "devs"), wants(bob, "devs"))
+	b.expect("a close look that fails holds up nobody new", "user/ann dev:user [devs]", "user/bob dev:user [devs]")
+	if b.last.View.LookErr == nil {
+		t.Error("it is told")
+	}
+
 	b.aws.Inject(fakeaws.Fault{Effect: fakeaws.Failing, After: 1})
 	var want []accessentry.Entry
 	for i := range 50 {

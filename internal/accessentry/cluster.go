@@ -168,6 +168,7 @@ func (c *Cluster) forget(r Record) {
 // lookClosely is the rolling Describe that finds drift.
 func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 	now := c.Now()
+	c.view.LookErr = nil
 	var due []Owned
 	for _, o := range r.Entries {
 		at, looked := c.lookedAt[o.Key()]
@@ -187,7 +188,7 @@ func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 		case errors.Is(err, errGone):
 			delete(c.view.Listed, due[i].Key())
 		case err != nil:
-			c.view.Err = err
+			c.view.LookErr = err
 		default:
 			c.saw(due[i].Key(), seen)
 		}

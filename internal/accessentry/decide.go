@@ -29,8 +29,9 @@ type View struct {
 	// Listed are the principals of all entries, folded; nil until a listing was
 	// complete.
 	Listed map[string]bool
-	// Err is why the last look did not show everything; nothing is changed then.
-	Err error
+	// Err is why the entries could not be listed; nothing is changed then.
+	// LookErr is why not all that were due could be looked at closely.
+	Err, LookErr error
 	// Seen are entries of ours that were looked at closely, by folded ARN.
 	Seen map[string]Seen
 	// Waiting are entries that EKS refused lately.

@@ -25,6 +25,7 @@ import (
 // migrateOptions configure the command migrate.
 type migrateOptions struct {
 	Target
+	Accounts
 	clusterName                  string
 	awsAuth, state, users, roles string
 	output                       string
@@ -56,6 +57,7 @@ nothing but files is, unless --apply is given.`,
 	}
 	flags := cmd.Flags()
 	o.Target.BindFlags(flags)
+	o.Accounts.BindFlags(flags)
 	flags.StringVar(&o.clusterName, "cluster-name", "", "name of the cluster in EKS; required")
 	flags.StringVar(&o.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; - is standard input; default: the cluster's")
 	flags.StringVar(&o.state, "state", "", "state ConfigMap manifest, which says what is the refresher's; default: the cluster's, and nothing with --aws-auth")
@@ -151,26 +153,20 @@ func (o *migrateOptions) read(cmd *cobra.Command) (controllers.PlanData, error) 
 	if !needs.Users && !needs.Roles {
 		return d, nil
 	}
-	err = list(cmd.Context(), needs, &d)
+	err = list(cmd.Context(), o.Accounts, needs, &d)
 	return d, err
 }
 
-func list(ctx context.Context, needs rules.Needs, d *controllers.PlanData) error {
+func list(ctx context.Context, accounts Accounts, needs rules.Needs, d *controllers.PlanData) error {
 	account, err := AWSConfig(ctx)
 	if err != nil {
 		return err
 	}
-	l := NewLister(account).List(ctx, needs)
-	if err := errors.Join(l.Users.Err, l.Roles.Err); err != nil {
+	lister, err := NewLister(account, accounts)
+	if err != nil {
 		return err
 	}
-	d.AccountID, d.Principals = l.AccountID, append(d.Principals, l.Principals...)
-	for kind, asked := range map[rules.Kind]bool{rules.User: needs.Users, rules.Role: needs.Roles} {
-		if asked {
-			d.Listed = append(d.Listed, kind)
-		}
-	}
-	return nil
+	return d.TakeListing(lister.List(ctx, needs))
 }
 
 // readCluster reads the two ConfigMaps; the state may be missing.
