@@ -67,8 +67,9 @@ type entriesState struct {
 type entriesRun struct {
 	record          accessentry.Record
 	selected, alone bool
-	err             error // why nothing is known, so that nothing can be done
-	applyErr        error // why not everything could be done, or be looked at
+	err             error     // why nothing is known, so that nothing can be done
+	applyErr        error     // why not everything could be done, or be looked at
+	onRecord        time.Time // when what is to be done was stored; zero: it was not
 	result          accessentry.Result
 	more            bool // to be done soon
 }
@@ -149,14 +150,14 @@ func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
 	return EntrySituation{Selected: run.entries.selected, Alone: run.entries.alone, View: view, Record: run.entries.record}
 }
 
-// applyEntries carries out what was decided about access entries, which is on
-// record since began.
-func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh, began time.Time) error {
+// applyEntries carries out what was decided about access entries, if that is on
+// record.
+func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh) error {
 	plan := run.out.Entries
-	if r.Entries == nil || plan.Idle() {
+	if r.Entries == nil || plan.Idle() || run.entries.onRecord.IsZero() {
 		return nil
 	}
-	if r.Clock.Since(began) > writeWithin {
+	if r.Clock.Since(run.entries.onRecord) > writeWithin {
 		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
 	}
 	ctx, cancel := context.WithTimeout(ctx, applyEntriesWithin)

@@ -226,9 +226,9 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 			// The attempt before may have stored removals that it did not carry out.
 			run.record.Removals = counted
 		}
-		began := r.Clock.Now()
+		run.entries.onRecord = time.Time{}
 		if err = r.decideAndWrite(ctx, run); err == nil {
-			err = r.applyEntries(ctx, run, began)
+			err = r.applyEntries(ctx, run)
 		}
 		if !errors.Is(err, errStale) {
 			return err
@@ -323,15 +323,16 @@ func (c *changes) add(out Outcome, putBack []awsauth.Entry) {
 }
 
 func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error {
-	entries := run.nextEntries()
+	entries, began := run.nextEntries(), r.Clock.Now()
 	if !run.out.RecordChanged && !run.rules.unsaved(run.record) && entries.Equal(run.entries.record) {
+		run.entries.onRecord = began
 		return nil
 	}
 	state, err := r.store.writeRecord(ctx, run.state, run.out.Record, entries)
 	if err != nil {
 		return err
 	}
-	run.state, run.record, run.entries.record = state, run.out.Record, entries
+	run.state, run.record, run.entries.record, run.entries.onRecord = state, run.out.Record, entries, began
 	return nil
 }
 
