@@ -35,7 +35,7 @@ check() {
 # a condition, as they are, does not stop at the first failure by itself.
 
 tools() {
-  local packages='github.com/golangci/golangci-lint/v2/cmd/golangci-lint sigs.k8s.io/kustomize/kustomize/v5 golang.org/x/vuln/cmd/govulncheck'
+  local packages='helm.sh/helm/v3/cmd/helm github.com/golangci/golangci-lint/v2/cmd/golangci-lint sigs.k8s.io/kustomize/kustomize/v5 golang.org/x/vuln/cmd/govulncheck'
   # shellcheck disable=SC2086 # a list
   go build -modfile=hack/tools/go.mod -v $packages
 }
