@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Renders what people apply, the files at the top of deploy/, from its kustomize
-# sources in config/. The argument is the folder to write to, default deploy.
+# Renders what people apply, deploy/, from its kustomize sources in config/. Of the
+# chart only the rights are rendered; a test holds that it installs the same. The
+# argument is the folder to write to, default deploy.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 script='manifests'
@@ -15,9 +16,10 @@ render() {
   say "$1 -> $out/$2"
 }
 
-mkdir -p "$out/authenticator" "$out/login-proxy/replicas" "$out/login-proxy/examples"
+mkdir -p "$out/chart/files" "$out/authenticator" "$out/login-proxy/replicas" "$out/login-proxy/examples"
 render config/common common.yaml
 render config/manager deployment.yaml
+cp "$out/common.yaml" "$out/chart/files/common.yaml" # helm reads nothing outside the chart
 render config/authenticator authenticator/authenticator.yaml
 render config/login-proxy/base login-proxy/login-proxy.yaml
 render config/login-proxy/replicas login-proxy/replicas/login-proxy.yaml

@@ -69,9 +69,9 @@ manifests() {
   local file status=0
   [[ -d config ]] || { echo "there is no config/" && return 77; }
   hack/manifests.sh "$work/deploy" || return 1
-  for file in "$work"/deploy/*; do
-    diff -ru "deploy/$(basename "$file")" "$file" || status=1
-  done
+  while IFS= read -r file; do
+    diff -u "deploy/$file" "$work/deploy/$file" || status=1
+  done < <(cd "$work/deploy" && find . -type f)
   ((status == 0)) || echo "make manifests repairs this"
   return "$status"
 }

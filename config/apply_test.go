@@ -1,0 +1,105 @@
+package config_test
+
+import (
+	"slices"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
+)
+
+// TestAPIServerTakesWhatIsInstalled applies everything to a real API server, by
+// server-side apply without leaving anything: what kubectl apply -f deploy/ reads,
+// and the chart with little and with everything set.
+func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
+	h := newHelm(t)
+	plane, err := controlplane.Start(t.Context(), controlplane.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	installMonitoringCRDs(t, plane)
+	c, err := client.New(plane.RESTConfig(), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, installed := range []struct {
+		way     string
+		objects []*unstructured.Unstructured
+		kinds   []string // besides those of the folder
+	}{
+		{way: "deploy/", objects: append(parse(t, readFile(t, common)), parse(t, readFile(t, deployment))...)},
+		{way: "chart", objects: h.render(t)},
+		{
+			way: "chart with everything", objects: h.render(t, "--values", fullValues),
+			kinds: []string{"ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"},
+		},
+	} {
+		t.Run(installed.way, func(t *testing.T) {
+			var kinds []string
+			for _, o := range installed.objects {
+				kinds = append(kinds, o.GetKind())
+				err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o.DeepCopy()),
+					client.DryRunAll, client.FieldOwner("test"), client.ForceOwnership)
+				if err != nil {
+					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+				}
+			}
+			want := append([]string{"ServiceAccount", "Role", "Role", "Role", "RoleBinding", "RoleBinding", "RoleBinding", "Deployment"}, installed.kinds...)
+			slices.Sort(want)
+			slices.Sort(kinds)
+			if !slices.Equal(want, kinds) {
+				t.Errorf("applied %q, want %q", kinds, want)
+			}
+		})
+	}
+	t.Run("a misspelled field", func(t *testing.T) {
+		for _, o := range h.render(t, "--values", fullValues) {
+			if err := unstructured.SetNestedField(o.Object, "x", misspelled(o.GetKind())...); err != nil {
+				t.Fatal(err)
+			}
+			err := c.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o),
+				client.DryRunAll, client.FieldOwner("test"), client.ForceOwnership)
+			if err == nil {
+				t.Errorf("the API server of this test takes everything in a %s", o.GetKind())
+			}
+		}
+	})
+}
+
+func misspelled(kind string) []string {
+	switch kind {
+	case "Deployment", "PodMonitor", "PrometheusRule":
+		return []string{"spec", "replica"}
+	default:
+		return []string{"daat"}
+	}
+}
+
+func installMonitoringCRDs(t *testing.T, plane *controlplane.ControlPlane) {
+	t.Helper()
+	var crds []*apiextensionsv1.CustomResourceDefinition
+	for _, o := range parse(t, readFile(t, "testdata/monitoring-crds.yaml")) {
+		text, err := o.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := yaml.UnmarshalStrict(text, &crd); err != nil {
+			t.Fatal(err)
+		}
+		crds = append(crds, &crd)
+	}
+	if _, err := envtest.InstallCRDs(plane.RESTConfig(), envtest.CRDInstallOptions{CRDs: crds}); err != nil {
+		t.Fatal(err)
+	}
+}

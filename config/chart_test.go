@@ -1,0 +1,190 @@
+package config_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	chart      = "../deploy/chart"
+	fullValues = "testdata/chart-values.yaml" // sets what one would set
+)
+
+// helm is the pinned one. It is given a home of its own and reads no other.
+type helm struct {
+	path string
+	env  []string
+}
+
+func newHelm(t *testing.T) helm {
+	t.Helper()
+	// The test cache takes note of the files that this process opens, not of
+	// those that helm does.
+	err := filepath.WalkDir(chart, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		_, err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile=../hack/tools/go.mod", "-n", "helm").Output()
+	if err != nil {
+		t.Fatalf("building helm: %v", err)
+	}
+	return helm{
+		path: strings.TrimSpace(string(output)),
+		env:  append(os.Environ(), "HOME="+t.TempDir(), "KUBECONFIG=/dev/null", "HELM_DEBUG=false"),
+	}
+}
+
+func (h helm) run(t *testing.T, args ...string) (output string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), h.path, args...)
+	cmd.Env = h.env
+	b, err := cmd.CombinedOutput()
+	return string(b), err
+}
+
+// render is helm template, in a namespace that is not kube-system.
+func (h helm) render(t *testing.T, args ...string) []*unstructured.Unstructured {
+	t.Helper()
+	output, err := h.run(t, append([]string{"template", "release", chart, "--namespace", "elsewhere"}, args...)...)
+	if err != nil {
+		t.Fatalf("helm template %q: %v\n%s", args, err, output)
+	}
+	return parse(t, output)
+}
+
+func parse(t *testing.T, text string) []*unstructured.Unstructured {
+	t.Helper()
+	var objects []*unstructured.Unstructured
+	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
+		var content map[string]any
+		if err := yaml.UnmarshalStrict([]byte(document), &content); err != nil {
+			t.Fatalf("%v\n%s", err, document)
+		}
+		if content != nil {
+			objects = append(objects, &unstructured.Unstructured{Object: content})
+		}
+	}
+	return objects
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// byName has the objects under their kinds, namespaces and names, without the
+// labels that only a release has.
+func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]any {
+	t.Helper()
+	named := map[string]any{}
+	for _, o := range objects {
+		labels := o.GetLabels()
+		for _, label := range []string{"helm.sh/chart", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"} {
+			delete(labels, label)
+		}
+		o.SetLabels(labels)
+		key := o.GetKind() + " " + o.GetNamespace() + "/" + o.GetName()
+		if named[key] != nil {
+			t.Errorf("%s is there twice", key)
+		}
+		named[key] = o.Object
+	}
+	return named
+}
+
+func TestChartPassesLint(t *testing.T) {
+	h := newHelm(t)
+	for _, args := range [][]string{nil, {"--values", fullValues}} {
+		if output, err := h.run(t, append([]string{"lint", "--strict", chart}, args...)...); err != nil {
+			t.Errorf("helm lint %q: %v\n%s", args, err, output)
+		}
+	}
+}
+
+func TestChartInstallsWhatTheManifestsInstall(t *testing.T) {
+	got := byName(t, newHelm(t).render(t))
+	want := byName(t, append(parse(t, readFile(t, common)), parse(t, readFile(t, deployment))...))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("after a change in config/common: make manifests; "+
+			"after one in config/manager: the same in deploy/chart, too (-deploy/ +chart):\n%s", diff)
+	}
+}
+
+func TestChartRefusesMistakesInValues(t *testing.T) {
+	h := newHelm(t)
+	for _, c := range []struct{ set, reason string }{
+		{`{"replica": 2}`, "misspelled"},
+		{`{"image": {"Tag": "v1"}}`, "misspelled further down"},
+		{`{"replicas": "two"}`, "not a number"},
+		{`{"flags": {"namespace": "other"}}`, "the rights are for kube-system"},
+		{`{"flags": {"rules-configmap": "other"}}`, "the rights name the ConfigMap"},
+		{`{"flags": {"health-probe-bind-address": ":9"}}`, "the probes ask 8081"},
+		{`{"flags": {"--adopt": true}}`, "names of flags are without dashes"},
+		{`{"podLabels": {"app": "x"}}`, "the Deployment would not find its pods"},
+		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "there is a value for it"},
+		{`{"aws": {"roleARN": "aws-auth-refresher"}}`, "a name is not an ARN"},
+		{`{"rules": {"mapUser": []}}`, "no such list"},
+		{`{"rules": {"mapUsers": "- username: x"}}`, "lists, not text"},
+	} {
+		values := filepath.Join(t.TempDir(), "values.yaml")
+		if err := os.WriteFile(values, []byte(c.set), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		output, err := h.run(t, "template", "release", chart, "--values", values)
+		if err == nil || !strings.Contains(output, "values don't meet the specifications of the schema") {
+			t.Errorf("%s is not refused (%s): %v\n%s", c.set, c.reason, err, output)
+		}
+	}
+}
+
+// TestChartExplainsEveryValue: values.yaml has all that the schema allows, and
+// nothing else.
+func TestChartExplainsEveryValue(t *testing.T) {
+	type node struct {
+		Properties map[string]node `json:"properties"`
+	}
+	var schema node
+	var defaults map[string]any
+	for path, into := range map[string]any{chart + "/values.schema.json": &schema, chart + "/values.yaml": &defaults} {
+		if err := yaml.Unmarshal([]byte(readFile(t, path)), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	delete(schema.Properties, "global")
+	var check func(path string, n node, defaults map[string]any)
+	check = func(path string, n node, defaults map[string]any) {
+		for key, child := range n.Properties {
+			inner, isMap := defaults[key].(map[string]any)
+			if defaults[key] == nil {
+				t.Errorf("%s%s is not in values.yaml", path, key)
+			}
+			if isMap && len(inner) > 0 && len(child.Properties) > 0 {
+				check(path+key+".", child, inner)
+			}
+		}
+		for key := range defaults {
+			if _, known := n.Properties[key]; !known {
+				t.Errorf("%s%s is in values.yaml and not in the schema", path, key)
+			}
+		}
+	}
+	check("", schema, defaults)
+}
