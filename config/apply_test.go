@@ -4,11 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
 )
@@ -27,7 +25,10 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	installMonitoringCRDs(t, plane)
+	options := envtest.CRDInstallOptions{Paths: []string{"testdata/monitoring-crds.yaml"}, ErrorIfPathMissing: true}
+	if _, err := envtest.InstallCRDs(plane.RESTConfig(), options); err != nil {
+		t.Fatal(err)
+	}
 	c, err := client.New(plane.RESTConfig(), client.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -82,24 +83,5 @@ func misspelled(kind string) []string {
 		return []string{"spec", "replica"}
 	default:
 		return []string{"daat"}
-	}
-}
-
-func installMonitoringCRDs(t *testing.T, plane *controlplane.ControlPlane) {
-	t.Helper()
-	var crds []*apiextensionsv1.CustomResourceDefinition
-	for _, o := range parse(t, readFile(t, "testdata/monitoring-crds.yaml")) {
-		text, err := o.MarshalJSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var crd apiextensionsv1.CustomResourceDefinition
-		if err := yaml.UnmarshalStrict(text, &crd); err != nil {
-			t.Fatal(err)
-		}
-		crds = append(crds, &crd)
-	}
-	if _, err := envtest.InstallCRDs(plane.RESTConfig(), envtest.CRDInstallOptions{CRDs: crds}); err != nil {
-		t.Fatal(err)
 	}
 }
