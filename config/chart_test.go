@@ -71,7 +71,7 @@ func parse(t *testing.T, text string) []*unstructured.Unstructured {
 	var objects []*unstructured.Unstructured
 	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
 		var content map[string]any
-		if err := yaml.UnmarshalStrict([]byte(document), &content); err != nil {
+		if err := yaml.UnmarshalStrict([]byte(document+"\n"), &content); err != nil {
 			t.Fatalf("%v\n%s", err, document)
 		}
 		if content != nil {
