@@ -19,7 +19,10 @@ fi
 say "compiling ($detector); with an empty Go build cache this takes about 3 minutes on two cores"
 with_progress "building the test runner" 0 "$work/log" tool gotestsum --version ||
   refuse "gotestsum does not build"
-with_progress "building helm, which checks the chart" 0 "$work/log" tool -n helm || refuse "helm does not build"
+for tool in kustomize helm; do
+  with_progress "building $tool, which renders what people install" 0 "$work/log" tool -n "$tool" ||
+    refuse "$tool does not build"
+done
 count=$(go list -deps -test "${packages[@]}" | wc -l) || refuse "the packages cannot be listed"
 with_progress "compiling" "$count" "$work/log" go build -v "${race[@]}" "${packages[@]}" ||
   refuse "the program does not compile"
