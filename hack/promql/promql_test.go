@@ -177,7 +177,7 @@ func checkTemplate(t *testing.T, name, text string) {
 		return
 	}
 	var out strings.Builder
-	err = parsed.Execute(&out, map[string]any{"Labels": map[string]string{"kind": "user"}, "Value": 1.0})
+	err = parsed.Execute(&out, map[string]any{"Labels": map[string]string{"account": "123456789012", "kind": "user"}, "Value": 1.0})
 	if err != nil {
 		t.Error(err)
 	}
