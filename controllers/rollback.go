@@ -211,7 +211,7 @@ func (o *Operator) write(ctx context.Context, b *Rollback) error {
 	s := o.store()
 	began := o.Clock.Now()
 	if b.out.RecordChanged {
-		if _, err := s.rewriteRecord(ctx, b.state, b.out.Record); err != nil {
+		if err := s.rewriteRecord(ctx, b.state, b.out.Record); err != nil {
 			return err
 		}
 	}
@@ -262,7 +262,7 @@ func (o *Operator) settle(ctx context.Context, b *Rollback) error {
 				return e.Forget.IsZero() && !own[ownedKey{e.Kind, arn.Fold(e.ARN), e.Digest}]
 			})
 		}
-		if _, err = o.store().rewriteRecord(ctx, now.state, record); !errors.Is(err, errStale) {
+		if err = o.store().rewriteRecord(ctx, now.state, record); !errors.Is(err, errStale) {
 			return err
 		}
 	}

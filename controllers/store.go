@@ -101,12 +101,13 @@ func (s store) writeRecord(ctx context.Context, was *corev1.ConfigMap, record ru
 
 // rewriteRecord stores the record of aws-auth and leaves that of access entries
 // as it is.
-func (s store) rewriteRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record) (*corev1.ConfigMap, error) {
+func (s store) rewriteRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record) error {
 	entries, err := readEntries(was)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.writeRecord(ctx, was, record, entries)
+	_, err = s.writeRecord(ctx, was, record, entries)
+	return err
 }
 
 // own is one of our own ConfigMaps as it is to be written.
