@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (p *problems) mapping(n *yaml.Node, what string, known fields) {
 		read, ok := known[folded]
 		switch {
 		case !ok:
-			p.add(key, "unknown key %q in %s", key.Value, what)
+			p.add(key, "unknown key %q in %s, which has %s, in whatever case", key.Value, what, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		case seen[folded]:
 			p.add(key, "the key %q stands twice in %s", key.Value, what)
 		default:
