@@ -28,6 +28,7 @@ type account struct {
 	instances []*instance     // by id
 	providers []*oidcProvider // by name
 	clusters  map[string]*cluster
+	queues    map[string]*queue
 }
 
 type user struct {

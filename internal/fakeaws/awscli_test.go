@@ -66,6 +66,9 @@ func TestAWSCLI(t *testing.T) {
 		{[]string{"ec2", "describe-instances", "--instance-ids", instanceB, "--query", "Reservations[].Instances[].[InstanceId,PrivateDnsName,State.Name]"}, []any{[]any{instanceB, "ip-10-0-0-2.ec2.internal", "running"}}},
 		{[]string{"ec2", "describe-instances", "--filters", "Name=private-dns-name,Values=ip-10-0-0-1.ec2.internal", "--query", "Reservations[].Instances[].InstanceId"}, []any{instanceA}},
 		{[]string{"ec2", "describe-instances", "--page-size", "5", "--query", "length(Reservations)"}, 2.0},
+		{[]string{"sqs", "create-queue", "--queue-name", "q", "--attributes", "VisibilityTimeout=60", "--query", "QueueUrl"}, b.url + b.QueuePath("q")},
+		{[]string{"sqs", "send-message", "--queue-url", b.url + b.QueuePath("q"), "--message-body", "hello", "--query", "MD5OfMessageBody"}, "5d41402abc4b2a76b9719d911017c592"},
+		{[]string{"sqs", "receive-message", "--queue-url", b.url + b.QueuePath("q"), "--query", "Messages[].Body"}, []any{"hello"}},
 	} {
 		if diff := cmp.Diff(row.want, query(row.command...)); diff != "" {
 			t.Errorf("aws %s: -want +got\n%s", strings.Join(row.command, " "), diff)

@@ -39,6 +39,7 @@ func (s *Server) CreateUser(path, name string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
+	s.recordDirect("CreateUser", params{"Path": {path}, "UserName": {name}})
 	return User{ARN: u.arn(a.id), ID: u.id, Path: u.path, Name: u.name, CreateDate: u.created}, nil
 }
 
@@ -60,7 +61,11 @@ func (s *Server) DeleteUser(name string) error {
 		g.remove(u)
 	}
 	u.policies = policies{}
-	return a.deleteUser(s.now().UTC(), name)
+	if err := a.deleteUser(s.now().UTC(), name); err != nil {
+		return err
+	}
+	s.recordDirect("DeleteUser", params{"UserName": {name}})
+	return nil
 }
 
 // CreateAccessKey makes a key of the user, who may have two.
@@ -92,6 +97,7 @@ func (s *Server) CreateRole(path, name, trustPolicy string) (Role, error) {
 	if err != nil {
 		return Role{}, err
 	}
+	s.recordDirect("CreateRole", params{"Path": {path}, "RoleName": {name}})
 	return Role{ARN: r.arn(a.id), ID: r.id, Path: r.path, Name: r.name, CreateDate: r.created}, nil
 }
 
@@ -99,7 +105,11 @@ func (s *Server) CreateRole(path, name, trustPolicy string) (Role, error) {
 func (s *Server) DeleteRole(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accounts[s.home].deleteRole(s.now().UTC(), name)
+	if err := s.accounts[s.home].deleteRole(s.now().UTC(), name); err != nil {
+		return err
+	}
+	s.recordDirect("DeleteRole", params{"RoleName": {name}})
+	return nil
 }
 
 // SetLag makes IAM eventually consistent for what is created and deleted from
@@ -110,6 +120,11 @@ func (s *Server) SetLag(lag Lag) {
 	for _, a := range s.accounts {
 		a.lag = lag
 	}
+}
+
+// recordDirect sends the event of what a method here did, as if by HTTP.
+func (s *Server) recordDirect(action string, p params) {
+	s.record(iamChange{account: s.accounts[s.home], action: action, params: p, now: s.now().UTC()})
 }
 
 func checkNamed(path, field, name string) error {

@@ -112,6 +112,9 @@ func (q *queryService) perform(req *request, p params) (Effect, any, error) {
 		return c.effect, nil, err
 	}
 	result, err := do(c)
+	if err == nil && q.name == "iam" {
+		s.record(iamChange{account: c.account, caller: caller, action: name, params: p, now: req.now})
+	}
 	return c.effect, result, err
 }
 

@@ -4,9 +4,11 @@
 // AWS.
 //
 // It serves IAM (2010-05-08), STS (2011-06-15), DescribeInstances of EC2
-// (2016-11-15) and the access entries of EKS (2017-11-01) on one address; the service is taken from the credential scope
-// of the request's signature. Signatures are verified for real, in the
-// Authorization header and in the query of a presigned request, over the Host
+// (2016-11-15), the access entries of EKS (2017-11-01) and queues of SQS
+// (2012-11-05, in JSON), into which it can send the events of IAM's changes, on
+// one address; the service is taken from the credential scope of the request's
+// signature. Signatures are verified for real, in the Authorization header and
+// in the query of a presigned request, over the Host
 // header that was sent: who dials the emulator but keeps AWS's host is answered
 // as by that host. IAM names are unique and found without regard to case, and
 // listed in that order.
@@ -64,6 +66,8 @@ type Config struct {
 	HTTPClient *http.Client
 	// Now is the clock of signatures, dates and lags. Default time.Now.
 	Now func() time.Time
+	// Events says where events of IAM's changes go. Default: nowhere.
+	Events EventRule
 	// Random feeds ids, secrets and request ids; calls to it are serialized.
 	// Default: seeded from the operating system.
 	Random rand.Source
@@ -81,6 +85,7 @@ type Server struct {
 	ring     *keyring
 	accounts map[string]*account
 	faults   []*activeFault
+	events   EventRule
 	calls    map[string]int
 }
 
@@ -126,9 +131,12 @@ func New(cfg Config) *Server {
 		accounts: map[string]*account{},
 		calls:    map[string]int{},
 	}
-	s.services = map[string]service{"iam": iamService(s), "sts": stsService(s), "ec2": ec2Service(s), "eks": eksService(s)}
+	s.services = map[string]service{
+		"iam": iamService(s), "sts": stsService(s), "ec2": ec2Service(s), "eks": eksService(s), "sqs": sqsService(s),
+	}
 	home := s.addAccount(cfg.AccountID)
 	home.seed(cfg)
+	s.SendEvents(cfg.Events)
 	return s
 }
 
