@@ -21,12 +21,14 @@ type Metrics struct {
 	duration                               prometheus.Histogram
 	limit                                  int
 	accessEntries                          entryMetrics
+	eventMetrics
 }
+
+const prefix = "aws_auth_refresher_"
 
 // NewMetrics registers the metrics with reg; limit is the size that aws-auth
 // must not exceed, in bytes.
 func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
-	const prefix = "aws_auth_refresher_"
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, labels)
 	}
@@ -59,7 +61,7 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
 		}),
-		limit: limit, accessEntries: newEntryMetrics(reg, prefix),
+		limit: limit, accessEntries: newEntryMetrics(reg, prefix), eventMetrics: newEventMetrics(reg),
 	}
 	m.bytesLimit.Set(float64(limit))
 	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,

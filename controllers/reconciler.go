@@ -42,6 +42,8 @@ type Config struct {
 	// Names are the ConfigMaps' names; see NamesFor.
 	Names  Names
 	Lister Lister
+	// Announcements tell of changes of IAM; nil: it is only listed on time.
+	Announcements Announcements
 	// Events receives what people should hear of; it goes to the rules ConfigMap.
 	Events  events.EventRecorder
 	Metrics *Metrics
@@ -242,9 +244,10 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 	return fmt.Errorf("giving way to other writers until the next refresh: %w", err)
 }
 
-// list lists IAM where that is due: on time, and when the rules have changed.
+// list lists IAM where that is due: on time, when the rules have changed, and
+// when something is announced.
 func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
-	if run.rules.set == nil || !r.known.due(run.now, run.rules.digest) {
+	if run.rules.set == nil || !r.known.due(run.now, run.rules.digest) && !r.eager(run) {
 		return
 	}
 	listing := r.Lister.List(ctx, run.rules.set.Needs())
@@ -255,6 +258,7 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	run.again = r.known.update(listing, run.now)
 	r.known.digest, r.known.at = run.rules.digest, run.now
 	r.known.next = run.now.Add(r.interval())
+	r.settle(run, true)
 }
 
 // interval is the time to the next listing, jittered by a twentieth either way.
@@ -364,7 +368,8 @@ func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
 }
 
 // next is the time until something is due: a listing, the end of a hold, a
-// principal that grows too old, or the creation of a missing aws-auth.
+// principal that grows too old, the creation of a missing aws-auth, or a look
+// for what is announced.
 func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	now := r.Clock.Now()
 	due := r.known.next
@@ -383,5 +388,8 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 		due = now.Add(run.waiting)
 	}
 	due = run.entriesDue(now, due)
+	if at := r.settle(run, false); !at.IsZero() && at.Before(due) {
+		due = at
+	}
 	return max(due.Sub(now), 50*time.Millisecond)
 }

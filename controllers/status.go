@@ -27,6 +27,10 @@ const (
 	ConditionApplied = "Applied"
 	// ConditionRemovalHeld: the breaker holds entries that no rule grants.
 	ConditionRemovalHeld = "RemovalHeld"
+	// ConditionEventsReceived: the queue of IAM events can be read. It is there
+	// only with a queue, and has no part in Degraded: without events IAM is
+	// listed on time, as ever.
+	ConditionEventsReceived = "EventsReceived"
 	// ConditionDegraded: something needs a person.
 	ConditionDegraded = "Degraded"
 )
@@ -176,7 +180,11 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 		degraded = condition(ConditionDegraded, true, reasonClockDiffers,
 			"our clock is more than 5 minutes from AWS's, so nobody is taken out for being older than maxAge; set the clock of the node right")
 	}
-	return []metav1.Condition{accepted, listed, applied, held, kept, run.pausedCondition(), degraded}
+	conditions := []metav1.Condition{accepted, listed, applied, held, kept, run.pausedCondition(), degraded}
+	if reason, message := r.eventsReason(); reason != "" {
+		conditions = append(conditions, condition(ConditionEventsReceived, reason == "Receiving", reason, message))
+	}
+	return conditions
 }
 
 func rulesReason(run *refresh) (reason, message string) {
@@ -344,6 +352,9 @@ func (r *AWSAuthReconciler) writeStatus(ctx context.Context, s Status) error {
 		if err := yaml.Unmarshal([]byte(was.Data["conditions"]), &before); err != nil {
 			before = nil
 		}
+	}
+	if r.Announcements == nil {
+		meta.RemoveStatusCondition(&before, ConditionEventsReceived)
 	}
 	data, err := s.data(before, r.Clock.Now())
 	if err != nil {

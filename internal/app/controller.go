@@ -24,6 +24,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/iamevents"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -49,6 +50,7 @@ type ControllerOptions struct {
 	Logging
 	RefreshInterval time.Duration
 	History         int
+	EventsQueueURL  string
 	LeaderElect     bool
 	MetricsAddress  string
 	ProbeAddress    string
@@ -63,6 +65,7 @@ func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
 	o.Logging.BindFlags(flags)
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
 	flags.IntVar(&o.History, "history", defaultHistory, "how many versions of aws-auth to keep, of those before our writes; 0: none")
+	flags.StringVar(&o.EventsQueueURL, "events-queue-url", "", "SQS queue that EventBridge sends IAM's events to; they have IAM listed at once")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", true, "write only while holding the Lease; for more than one replica")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
@@ -119,6 +122,11 @@ func (o *ControllerOptions) Validate() error {
 	}
 	if err := o.Stores.Validate(); err != nil {
 		return err
+	}
+	if o.EventsQueueURL != "" {
+		if _, err := iamevents.Region(o.EventsQueueURL); err != nil {
+			return fmt.Errorf("--events-queue-url: %w", err)
+		}
 	}
 	_, err := o.Settings()
 	return err
@@ -201,6 +209,11 @@ func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, c
 		return fmt.Errorf("configuring the manager: %w", err)
 	}
 	config.Events = mgr.GetEventRecorder("aws-auth-refresher")
+	if o.EventsQueueURL != "" {
+		if config.Announcements, err = listenTo(o.EventsQueueURL, mgr, deps, config.Metrics); err != nil {
+			return err
+		}
+	}
 	reconciler := controllers.NewReconciler(config)
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("configuring the controller: %w", err)

@@ -42,6 +42,7 @@ var tree = layers.Table{
 			"internal/accessentry",
 			"internal/awsauth",
 			"internal/ekstoken",
+			"internal/iamevents",
 			"internal/nodenames",
 			"internal/oidclogin",
 			"internal/principals",
