@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // world is one namespace of the real API server, one emulated AWS account and
 // one refresher, with a clock that stands still until it is told to move.
 type world struct {
-	*testing.T
+	testing.TB
 	clock     *clocktesting.FakePassiveClock
 	aws       *fakeaws.Server
 	awsURL    string
@@ -59,7 +59,7 @@ var namespaces struct {
 	n int
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldIn(t, accountID)
 }
@@ -75,7 +75,7 @@ func newWorldWith(t *testing.T, users ...string) *world {
 	return w
 }
 
-func newWorldIn(t *testing.T, accountID string) *world {
+func newWorldIn(t testing.TB, accountID string) *world {
 	t.Helper()
 	core, err := corev1client.NewForConfig(bed.RESTConfig())
 	if err != nil {
@@ -88,7 +88,7 @@ func newWorldIn(t *testing.T, accountID string) *world {
 	if _, err := core.Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, clock: clocktesting.NewFakePassiveClock(time.Now()), namespace: namespace, core: core,
+	w := &world{TB: t, clock: clocktesting.NewFakePassiveClock(time.Now()), namespace: namespace, core: core,
 		admin: core.ConfigMaps(namespace), events: &eventLog{}}
 	w.aws = fakeaws.New(fakeaws.Config{AccountID: accountID, AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
 	server := httptest.NewServer(dated{w})

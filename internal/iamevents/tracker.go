@@ -202,7 +202,7 @@ func (k *knowledge) shows(p *pending) bool {
 	case Gone:
 		if there {
 			p.absent = time.Time{}
-			return !found.CreateDate.IsZero() && !found.CreateDate.Before(p.At) // made again
+			return found.CreateDate.After(p.At) // made again
 		}
 		return k.lacks(p)
 	default:
