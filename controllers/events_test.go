@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,11 +32,8 @@ func (c setClock) Since(t time.Time) time.Duration { return c.PassiveClock.Since
 // source receives what the emulator sends to the queue of that name.
 func (w *world) source(queue string, c clock.Clock) *iamevents.Source {
 	return iamevents.New(iamevents.Config{
-		Queue: sqs.New(sqs.Options{
-			Region: "us-east-1", BaseEndpoint: aws.String(w.awsURL), RetryMaxAttempts: 1,
-			Credentials: credentials.NewStaticCredentialsProvider("AKIAADMIN", "secret", ""),
-		}),
-		URL: w.awsURL + w.aws.QueuePath(queue), Clock: c, Log: logr.Discard(), Meter: w.config.Metrics,
+		Queue: sqs.NewFromConfig(w.sdk("AKIAADMIN", "secret")),
+		URL:   w.awsURL + w.aws.QueuePath(queue), Clock: c, Log: logr.Discard(), Meter: w.config.Metrics,
 	})
 }
 
