@@ -73,6 +73,7 @@ func TestMetricsReferenceKnowsWhoRegisters(t *testing.T) {
 	known := map[string]bool{
 		"controllers/metrics.go":                 true,
 		"controllers/entries_report.go":          true,
+		"controllers/metrics_events.go":          true,
 		"internal/app/authenticator_backends.go": true,
 		"internal/app/authenticator_server.go":   true, // those of Go and the process
 		"internal/app/loginproxy_build.go":       true, // likewise
