@@ -38,6 +38,7 @@ type Memory struct {
 	indexes  map[indexEntry]map[*entry]struct{} // every session stands in its entries
 	unused   list.List                          // of *entry: the longest unused first
 	ends     endings                            // the first to end on top
+	logouts  map[indexEntry]logout
 	watchers map[*watcher]struct{}
 	owners   uint64      // counts locks
 	timer    *time.Timer // nil until the first session
@@ -62,6 +63,7 @@ func NewMemory(cfg MemoryConfig) *Memory {
 		now:      cfg.Now,
 		sessions: map[string]*entry{},
 		indexes:  map[indexEntry]map[*entry]struct{}{},
+		logouts:  map[indexEntry]logout{},
 		watchers: map[*watcher]struct{}{},
 	}
 	if m.now == nil {
@@ -71,7 +73,8 @@ func NewMemory(cfg MemoryConfig) *Memory {
 }
 
 // Create stores a new session under an id that NewID has made. It answers
-// ErrConflict if the id is taken.
+// ErrConflict if the id is taken, and ErrLoggedOut if the provider has ended the
+// login meanwhile.
 func (m *Memory) Create(_ context.Context, id ID, s Session) error {
 	s.Version = 1
 	s, err := detach(s)
@@ -88,6 +91,9 @@ func (m *Memory) Create(_ context.Context, id ID, s Session) error {
 	}
 	if m.find(key, now) != nil {
 		return ErrConflict
+	}
+	if m.loggedOut(s, now) {
+		return ErrLoggedOut
 	}
 	m.sweep(now)
 	for m.max > 0 && len(m.sessions) >= m.max {
@@ -187,21 +193,26 @@ func (m *Memory) End(_ context.Context, id ID) (Session, error) {
 // EndIndexed ends the sessions that a provider names and returns what they
 // were, the oldest first. None is no error.
 func (m *Memory) EndIndexed(_ context.Context, x Index) ([]Session, error) {
-	name, err := x.entry()
+	names, err := x.entries()
 	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
+	if !x.At.IsZero() {
+		m.noteLogout(names, x.At, now)
+	}
 	var ended []Session
-	for e := range maps.Clone(m.indexes[name]) {
-		if m.alive(e, now) {
-			s := e.session
-			s.Claims = cloneClaims(s.Claims)
-			ended = append(ended, s)
+	for _, name := range names {
+		for e := range maps.Clone(m.indexes[name]) {
+			if m.alive(e, now) {
+				s := e.session
+				s.Claims = cloneClaims(s.Claims)
+				ended = append(ended, s)
+			}
+			m.remove(e)
 		}
-		m.remove(e)
 	}
 	return sorted(ended), nil
 }

@@ -26,6 +26,7 @@ const (
 
 	recordPurpose = "session record v1"
 	indexPurpose  = "session index v1"
+	logoutPurpose = "session logout v1"
 )
 
 // RedisConfig says where the sessions are and what protects them there.
@@ -140,7 +141,8 @@ func setUp(o *redis.Options) {
 func (r *Redis) Close() error { return r.client.Close() }
 
 // Create stores a new session under an id that NewID has made. It answers
-// ErrConflict if the id is taken.
+// ErrConflict if the id is taken, and ErrLoggedOut if the provider has ended the
+// login meanwhile.
 func (r *Redis) Create(ctx context.Context, id ID, s Session) error {
 	now := r.cfg.Now()
 	if err := s.checkNew(now); err != nil {
@@ -151,7 +153,12 @@ func (r *Redis) Create(ctx context.Context, id ID, s Session) error {
 	if err != nil {
 		return err
 	}
-	return r.write(ctx, r.scripts.create, r.keys(id, s), r.args(id, s, sealed, now))
+	keys := r.keys(id, s)
+	args := append(r.args(id, s, sealed, now), len(keys), s.LoggedIn.UnixMilli())
+	for _, entry := range s.indexEntries() {
+		keys = append(keys, r.logoutKeys(entry)...)
+	}
+	return r.write(ctx, r.scripts.create, keys, args)
 }
 
 // Update stores a session that was read and changed, and counts its Version up.
@@ -182,15 +189,6 @@ func (r *Redis) Update(ctx context.Context, id ID, s Session) error {
 	return r.write(ctx, r.scripts.update, r.keys(id, s), args)
 }
 
-// keys returns those of the session and of its index entries.
-func (r *Redis) keys(id ID, s Session) []string {
-	keys := []string{r.sessionKey(id.Key())}
-	for _, entry := range s.indexEntries() {
-		keys = append(keys, r.indexKeys(entry)[0])
-	}
-	return keys
-}
-
 func (r *Redis) args(id ID, s Session, sealed string, now time.Time) []any {
 	return []any{id.Key(), sealed, s.Ends.UnixMilli(), now.UnixMilli(), r.cfg.Idle.Milliseconds()}
 }
@@ -205,6 +203,8 @@ func (r *Redis) write(ctx context.Context, script *redis.Script, keys []string, 
 		return nil
 	case "conflict":
 		return ErrConflict
+	case "logged out":
+		return ErrLoggedOut
 	default:
 		return ErrNotFound
 	}
@@ -245,12 +245,21 @@ func (r *Redis) end(ctx context.Context, key string, entries ...string) (Session
 // were, the oldest first. None is no error. With an error come those that were
 // ended before it.
 func (r *Redis) EndIndexed(ctx context.Context, x Index) ([]Session, error) {
-	entry, err := x.entry()
+	entries, err := x.entries()
 	if err != nil {
 		return nil, err
 	}
+	if !x.At.IsZero() {
+		if err := r.noteLogout(ctx, entries, x.At); err != nil {
+			return nil, err
+		}
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, r.indexKeys(entry)...)
+	}
 	var ended []Session
-	for _, name := range r.indexKeys(entry) {
+	for _, name := range names {
 		keys, err := r.indexed(ctx, name)
 		if err != nil {
 			return sorted(ended), err
@@ -361,20 +370,6 @@ func (r *Redis) open(key, stored, sealed string) (Session, error) {
 
 func (r *Redis) associated(key, version string) []byte {
 	return appendPart(appendPart(appendPart(nil, key), version), r.cfg.Associated)
-}
-
-func (r *Redis) sessionKey(key string) string { return r.prefix + "session:" + key }
-func (r *Redis) lockKey(key string) string    { return r.prefix + "lock:" + key }
-func (r *Redis) channel() string              { return r.prefix + "ended" }
-
-// indexKeys returns the key of an index entry under each secret, the current
-// one first.
-func (r *Redis) indexKeys(e indexEntry) []string {
-	macs := r.cfg.Keys.MACs(indexPurpose, e.kind, e.issuer, e.value)
-	for i, mac := range macs {
-		macs[i] = r.prefix + "index:" + mac
-	}
-	return macs
 }
 
 func version(v uint64) string { return strconv.FormatUint(v, 10) }

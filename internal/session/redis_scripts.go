@@ -9,19 +9,20 @@ import "github.com/redis/go-redis/v9"
 //	e  when it ends, in milliseconds since 1970
 //	x  the index entries it stands in, with spaces between
 //
-// An index entry is a sorted set of keys of sessions, by when they end.
+// An index entry is a sorted set of keys of sessions, by when they end. A noted
+// logout is a string, when the provider gave the order, in milliseconds.
 //
 // Redis may run a script a second time if its first answer was lost on the way.
 // A write then finds its own sealed text, which is never the same twice, and
 // says "ok" again.
 
-// indexLua adds a session to index entries: KEYS[first] and those after it.
+// indexLua adds a session to index entries: KEYS[2] to KEYS[last].
 // What has ended for longer than clocks may differ is forgotten on the way, and
 // the entry lives as long as the last session in it.
 const indexLua = `
-local function index(first, member, ends, now)
+local function index(last, member, ends, now)
   local margin = 600000
-  for i = first, #KEYS do
+  for i = 2, last do
     redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - margin)
     redis.call('ZADD', KEYS[i], ends, member)
     local left = ends - now + margin
@@ -29,11 +30,12 @@ local function index(first, member, ends, now)
       redis.call('PEXPIRE', KEYS[i], left)
     end
   end
-  return table.concat(KEYS, ' ', first)
+  return table.concat(KEYS, ' ', 2, last)
 end
 `
 
-// createLua: KEYS session, index entries; ARGV member, sealed, ends, now, idle.
+// createLua: KEYS session, index entries, logouts; ARGV member, sealed, ends,
+// now, idle, the number of keys before the logouts, time of the login.
 const createLua = indexLua + `
 local member, sealed = ARGV[1], ARGV[2]
 local ends, now, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -43,11 +45,18 @@ if stored == sealed then
 elseif stored then
   return 'conflict'
 end
+local last = tonumber(ARGV[6])
+for i = last + 1, #KEYS do
+  local at = redis.call('GET', KEYS[i])
+  if at and tonumber(ARGV[7]) <= tonumber(at) then
+    return 'logged out'
+  end
+end
 local left = ends - now
 if idle > 0 and idle < left then
   left = idle
 end
-local x = index(2, member, ends, now)
+local x = index(last, member, ends, now)
 redis.call('HSET', KEYS[1], 'v', '1', 'd', sealed, 'e', ARGV[3], 'x', x)
 redis.call('PEXPIRE', KEYS[1], left)
 return 'ok'
@@ -86,7 +95,7 @@ end
 for entry in string.gmatch(found[3], '%S+') do
   redis.call('ZREM', entry, member)
 end
-local x = index(2, member, ends, now)
+local x = index(#KEYS, member, ends, now)
 redis.call('HSET', KEYS[1], 'v', ARGV[7], 'd', sealed, 'e', ARGV[3], 'x', x)
 if idle <= 0 or redis.call('PTTL', KEYS[1]) > ends - now then
   redis.call('PEXPIRE', KEYS[1], ends - now)
@@ -110,6 +119,18 @@ for entry in string.gmatch(found[3], '%S+') do
 end
 redis.call('PUBLISH', ARGV[2], ARGV[1])
 return {found[1], found[2]}
+`
+
+// logoutLua: KEYS logouts; ARGV when, milliseconds to remember it. The latest
+// counts.
+const logoutLua = `
+for i = 1, #KEYS do
+  local at = redis.call('GET', KEYS[i])
+  if not at or tonumber(at) < tonumber(ARGV[1]) then
+    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  end
+end
+return 'ok'
 `
 
 // lockLua: KEYS session, lock; ARGV owner, milliseconds.
@@ -141,7 +162,7 @@ return 'ok'
 `
 
 type scripts struct {
-	create, get, update, end, lock, unlock, ready *redis.Script
+	create, get, update, end, logout, lock, unlock, ready *redis.Script
 }
 
 func newScripts() scripts {
@@ -150,6 +171,7 @@ func newScripts() scripts {
 		get:    redis.NewScript(getLua),
 		update: redis.NewScript(updateLua),
 		end:    redis.NewScript(endLua),
+		logout: redis.NewScript(logoutLua),
 		lock:   redis.NewScript(lockLua),
 		unlock: redis.NewScript(unlockLua),
 		ready:  redis.NewScript(readyLua),

@@ -87,6 +87,10 @@ type Session struct {
 	Pending bool
 	// CSRF is what forms of this session carry.
 	CSRF string
+	// LoggedIn is when the provider vouched for the person, by its clock: iat of
+	// the ID token. Create refuses a login that a noted logout came after, and one
+	// without a time if there is any.
+	LoggedIn time.Time
 	// Created is when the person logged in; at Ends the session is over,
 	// however much it is used. Ends is required.
 	Created, Ends time.Time
@@ -100,27 +104,40 @@ func (s Session) String() string {
 // GoString hides what the session holds too.
 func (s Session) GoString() string { return s.String() }
 
-// Index names sessions as a provider does that logs somebody out: the one SID
-// if it is set, else all of Subject.
-type Index struct{ Issuer, SID, Subject string }
+// Index names sessions as a provider does that logs somebody out: if SID is set,
+// those of that one and, of Subject, those that know no SID, because they may be
+// of it; else all of Subject.
+type Index struct {
+	Issuer, SID, Subject string
+	// At is when the provider gave the order, by its clock. From then on and for a
+	// quarter of an hour Create refuses the logins that are not younger: one that
+	// is under way becomes no session afterwards. Default: none is refused.
+	At time.Time
+}
 
 // kinds of index entries.
 const (
 	bySID     = "sid"
 	bySubject = "sub"
+	// bySubjectAlone holds those of a subject that know no SID.
+	bySubjectAlone = "sub without sid"
 )
 
-// entry returns what an index is looked up by.
-func (x Index) entry() (indexEntry, error) {
+// entries returns what an index is looked up by.
+func (x Index) entries() ([]indexEntry, error) {
 	switch {
 	case x.Issuer == "":
-		return indexEntry{}, errors.New("an index needs an issuer")
+		return nil, errors.New("an index needs an issuer")
+	case x.SID != "" && x.Subject != "":
+		return []indexEntry{
+			{kind: bySID, issuer: x.Issuer, value: x.SID}, {kind: bySubjectAlone, issuer: x.Issuer, value: x.Subject},
+		}, nil
 	case x.SID != "":
-		return indexEntry{kind: bySID, issuer: x.Issuer, value: x.SID}, nil
+		return []indexEntry{{kind: bySID, issuer: x.Issuer, value: x.SID}}, nil
 	case x.Subject != "":
-		return indexEntry{kind: bySubject, issuer: x.Issuer, value: x.Subject}, nil
+		return []indexEntry{{kind: bySubject, issuer: x.Issuer, value: x.Subject}}, nil
 	default:
-		return indexEntry{}, errors.New("an index needs a session id of the provider or a subject")
+		return nil, errors.New("an index needs a session id of the provider or a subject")
 	}
 }
 
@@ -129,10 +146,10 @@ type indexEntry struct{ kind, issuer, value string }
 // indexEntries returns under what the session is found.
 func (s Session) indexEntries() []indexEntry {
 	entries := []indexEntry{{kind: bySubject, issuer: s.Issuer, value: s.Subject}}
-	if s.SID != "" {
-		entries = append(entries, indexEntry{kind: bySID, issuer: s.Issuer, value: s.SID})
+	if s.SID == "" {
+		return append(entries, indexEntry{kind: bySubjectAlone, issuer: s.Issuer, value: s.Subject})
 	}
-	return entries
+	return append(entries, indexEntry{kind: bySID, issuer: s.Issuer, value: s.SID})
 }
 
 // over tells whether the session's time is up.

@@ -53,9 +53,10 @@ func TestEndIndexed(t *testing.T) {
 				want   []string
 			}{
 				{"one session of the provider", session.Index{Issuer: issuer, SID: "1"}, []string{"alice-1", "alice-1b"}},
-				{"the session id goes before the subject", session.Index{Issuer: issuer, SID: "2", Subject: "alice"}, []string{"alice-2"}},
+				{"the session id goes before the subject; who knows none may be of it", session.Index{Issuer: issuer, SID: "2", Subject: "alice"}, []string{"alice", "alice-2"}},
 				{"all of a person", session.Index{Issuer: issuer, Subject: "alice"}, []string{"alice", "alice-1", "alice-1b", "alice-2"}},
-				{"a session id that nobody has", session.Index{Issuer: issuer, SID: "4", Subject: "alice"}, []string{}},
+				{"a session id that nobody knows of", session.Index{Issuer: issuer, SID: "4", Subject: "alice"}, []string{"alice"}},
+				{"a session id that nobody knows of, and no subject", session.Index{Issuer: issuer, SID: "4"}, []string{}},
 				{"another provider's", session.Index{Issuer: "https://other.example", SID: "1"}, []string{"other"}},
 			} {
 				ids := b.named(t, all)
