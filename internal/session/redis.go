@@ -50,8 +50,11 @@ type RedisConfig struct {
 }
 
 // Redis keeps the sessions that several replicas share. It is for concurrent
-// use. Whoever reads Redis sees neither ids nor what a session holds; whoever
-// writes to it can end sessions but neither make nor change one.
+// use. Whoever reads Redis sees neither ids nor what a session holds. Whoever
+// writes to it can neither make a session up nor change what one holds, but can
+// end one, and bring back what was there before, as far as its Ends: an earlier
+// state of a session, or one that has ended. So does a Redis that forgets its
+// last writes, as after a failover or when it begins again from an old copy.
 type Redis struct {
 	cfg     RedisConfig
 	client  *redis.Client
