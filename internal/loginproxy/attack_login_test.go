@@ -29,8 +29,18 @@ func (b *bed) session(t *testing.T, br *browser) (session.Session, bool) {
 	return s, err == nil
 }
 
-// refused holds that a request neither let anybody in nor reached the upstream.
+// refused holds that a request neither let anybody in nor reached AWS or the
+// upstream.
 func (b *bed) refused(t *testing.T, br *browser, a answer, status int) {
+	t.Helper()
+	b.shutOut(t, br, a, status)
+	if n := b.aws.count(); n != 0 {
+		t.Errorf("%d roles were assumed", n)
+	}
+}
+
+// shutOut holds that a request neither let anybody in nor reached the upstream.
+func (b *bed) shutOut(t *testing.T, br *browser, a answer, status int) {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Errorf("status %d to %q, want %d: %s", a.StatusCode, a.location(), status, a.body)
@@ -43,9 +53,6 @@ func (b *bed) refused(t *testing.T, br *browser, a answer, status int) {
 	}
 	if got := b.upstream.took(); got != nil {
 		t.Errorf("the upstream got %v", got)
-	}
-	if n := b.aws.count(); n != 0 {
-		t.Errorf("%d roles were assumed", n)
 	}
 }
 

@@ -30,7 +30,9 @@ func (p *Proxy) backchannel(rec *record, r *http.Request) {
 		p.invalidLogout(rec, errors.New("the logout token was used before"))
 		return
 	}
-	ended, err := p.c.Sessions.EndIndexed(r.Context(), session.Index{Issuer: order.Issuer, SID: order.SID, Subject: order.Subject})
+	ended, err := p.c.Sessions.EndIndexed(r.Context(), session.Index{
+		Issuer: order.Issuer, SID: order.SID, Subject: order.Subject, At: order.Issued,
+	})
 	for _, s := range ended {
 		p.metrics.ended.WithLabelValues("provider").Inc()
 		p.revoke(s)

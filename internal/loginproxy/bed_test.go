@@ -68,6 +68,7 @@ func (l *lines) String() string {
 type aws struct {
 	clock  *clock
 	mu     sync.Mutex
+	begun  int // calls, the unanswered ones too
 	calls  int
 	err    error
 	people []webidentity.Person
@@ -77,6 +78,7 @@ type aws struct {
 func (a *aws) Assume(ctx context.Context, role string, p webidentity.Person) (webidentity.Credentials, error) {
 	a.mu.Lock()
 	gate := a.gate
+	a.begun++
 	a.mu.Unlock()
 	if gate != nil {
 		select {
@@ -110,6 +112,13 @@ func (a *aws) count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.calls
+}
+
+// asked counts the calls that were not answered yet, too.
+func (a *aws) asked() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.begun
 }
 
 // bed is a login proxy with everything around it.

@@ -3,6 +3,7 @@ package loginproxy_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,6 +24,14 @@ type browser struct {
 func (b *bed) browser(t testing.TB) *browser {
 	t.Helper()
 	return &browser{t: t, base: b.server.URL, cookies: map[string]string{}, header: map[string]string{}}
+}
+
+// as is another window of a browser.
+func (b *bed) as(t testing.TB, br *browser) *browser {
+	t.Helper()
+	other := b.browser(t)
+	maps.Copy(other.cookies, br.cookies)
+	return other
 }
 
 type answer struct {

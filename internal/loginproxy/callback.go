@@ -137,18 +137,12 @@ func (p *Proxy) newSession(o *outcome) (session.Session, *problem) {
 	}
 	s := session.Session{
 		Issuer: l.Issuer, Subject: l.Subject, SID: l.SID, Email: l.Email, Claims: l.Claims, IDToken: l.IDToken, RefreshToken: l.RefreshToken,
-		CSRF: csrf, Created: now, Ends: now.Add(p.c.MaxAge),
+		CSRF: csrf, LoggedIn: l.Issued, Created: now, Ends: now.Add(p.c.MaxAge),
 	}
 	if o.identity == "" {
 		s.Ends = earliest(s.Ends, now.Add(undecidedAge))
 	}
 	return s, nil
-}
-
-func loginOf(s session.Session) oidclogin.Login {
-	return oidclogin.Login{
-		Issuer: s.Issuer, Subject: s.Subject, SID: s.SID, Email: s.Email, Claims: s.Claims, IDToken: s.IDToken, RefreshToken: s.RefreshToken,
-	}
 }
 
 // equip gets the credentials of an identity. A session that cannot renew them

@@ -218,8 +218,7 @@ func (p *Proxy) startAgain(rec *record, r *http.Request, c caller) {
 	case c.session.Identity != "":
 		p.begin(rec, r, chosen, back)
 	default:
-		p.lives.leave(c.stream) // the session ends here; this request does not
-		p.finish(rec, r, outcome{login: loginOf(c.session), identity: chosen, back: back})
+		p.decide(rec, r, c, outcome{identity: chosen, back: back})
 	}
 }
 

@@ -117,6 +117,11 @@ func describe(err error) problem {
 	}
 	unavailable := problem{status: http.StatusServiceUnavailable, retry: retrySoon, next: "Try again in a moment.", again: true, cause: err}
 	switch {
+	case errors.Is(err, session.ErrLoggedOut), errors.Is(err, session.ErrNotFound):
+		return problem{
+			status: http.StatusUnauthorized, title: "You were signed out", message: "Your login ended before it could be used.",
+			next: "Sign in again.", again: true, cause: err,
+		}
 	case errors.Is(err, webidentity.ErrExpiredLogin):
 		return problem{
 			status: http.StatusUnauthorized, title: "That took too long", message: "Your login has expired before it could be used.",

@@ -34,8 +34,9 @@ type Login struct {
 	IDToken string
 	// RefreshToken is empty if the provider gave none.
 	RefreshToken string
-	// Expires is when the ID token ends, by the provider's clock.
-	Expires time.Time
+	// Issued and Expires are when the ID token begins and ends, by the provider's
+	// clock.
+	Issued, Expires time.Time
 }
 
 // Exchange makes a login of a callback whose state the caller has compared. The
@@ -156,6 +157,7 @@ func (p *Provider) login(ctx context.Context, d *discovered, tokens *oauth2.Toke
 		Claims:       claims,
 		IDToken:      raw,
 		RefreshToken: tokens.RefreshToken,
+		Issued:       token.IssuedAt,
 		Expires:      token.Expiry,
 	}, nil
 }

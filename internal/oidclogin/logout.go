@@ -21,6 +21,8 @@ type Logout struct {
 	// session's; without, all of the person's.
 	Subject string
 	SID     string
+	// Issued is when it was given, by the provider's clock.
+	Issued time.Time
 	// ID must not be obeyed again; it can be forgotten at Expires, after which
 	// the token is refused.
 	ID      string
@@ -68,7 +70,7 @@ func (p *Provider) logout(token *oidc.LogoutToken, claims map[string]any) (Logou
 	if _, present := claims["nonce"]; present {
 		return Logout{}, refuseLogout("it has a nonce")
 	}
-	out := Logout{Issuer: p.config.Issuer, Expires: token.Expiry.Add(Leeway)}
+	out := Logout{Issuer: p.config.Issuer, Issued: token.IssuedAt, Expires: token.Expiry.Add(Leeway)}
 	for _, claim := range []struct {
 		name string
 		to   *string
