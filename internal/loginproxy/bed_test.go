@@ -64,6 +64,9 @@ func (l *lines) String() string {
 	return strings.Join(l.all, "\n")
 }
 
+// logged tells whether a text was logged.
+func (b *bed) logged(text string) bool { return strings.Contains(b.log.String(), text) }
+
 // aws assumes roles without AWS.
 type aws struct {
 	clock  *clock

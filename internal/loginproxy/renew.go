@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/oidclogin"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/webidentity"
 )
@@ -220,36 +219,15 @@ func (p *Proxy) renewLocked(ctx context.Context, v *live) error {
 	return err
 }
 
-// renewHeld stores the new login before it is used: its refresh token has taken
-// the old one's place.
+// renewHeld gets credentials for a login that is fresh. One that is already
+// serves again if only AWS failed.
 func (p *Proxy) renewHeld(ctx context.Context, v *live, s session.Session) error {
-	if !v.partly {
-		login, err := p.c.Provider.Refresh(ctx, oidclogin.Login{
-			Issuer: s.Issuer, Subject: s.Subject, SID: s.SID, Email: s.Email, Claims: s.Claims,
-			IDToken: s.IDToken, RefreshToken: s.RefreshToken,
-		})
-		if _, refused := errors.AsType[*oidclogin.Refused](err); refused {
-			// The session goes on as long as what it has: nothing can be renewed.
-			p.c.Log.Info("Renewal refused", "session", v.key[:12], "user", s.Email, "cause", err.Error())
-			return p.change(ctx, v, func(s *session.Session) { s.RefreshToken, s.Ends = "", earliest(s.Ends, s.Credentials.Expires) })
-		}
-		if err != nil {
-			return err
-		}
-		if !p.allows(login.Claims, s.Identity) {
-			return cmp.Or(p.end(ctx, v.id, "role policy"), errNoSession)
-		}
-		s.SID, s.Email, s.Claims, s.IDToken, s.RefreshToken = login.SID, login.Email, login.Claims, login.IDToken, login.RefreshToken
-		if err := p.change(ctx, v, func(now *session.Session) {
-			now.SID, now.Email, now.Claims, now.IDToken, now.RefreshToken = s.SID, s.Email, s.Claims, s.IDToken, s.RefreshToken
-		}); err != nil {
-			return err
-		}
-		v.partly = true
+	if err := p.freshen(ctx, v, &s); err != nil || s.RefreshToken == "" {
+		return err
 	}
 	fresh, err := p.c.Assumer.Assume(ctx, s.Identity, person(s))
 	if errors.Is(err, webidentity.ErrExpiredLogin) {
-		v.partly = false
+		v.unspent = ""
 	}
 	if _, denied := errors.AsType[*webidentity.Denied](err); denied {
 		return cmp.Or(p.end(ctx, v.id, "denied by AWS"), errNoSession)
@@ -257,7 +235,7 @@ func (p *Proxy) renewHeld(ctx context.Context, v *live, s session.Session) error
 	if err != nil {
 		return err
 	}
-	v.partly = false
+	v.unspent = ""
 	return p.change(ctx, v, func(s *session.Session) { setCredentials(s, fresh) })
 }
 

@@ -38,7 +38,8 @@ type live struct {
 	renewal sync.Mutex
 	running *renewal  // guarded by renewal; nil: none
 	retryAt time.Time // guarded by renewal
-	partly  bool      // the login is newer than the credentials; only for the renewal that runs
+	unspent string    // ID token that there are no credentials for yet; only for the renewal that runs
+	unsaved atomic.Pointer[unsaved]
 
 	probe    sync.Mutex
 	probedAt time.Time // guarded by probe
@@ -132,7 +133,7 @@ func (l *lives) pick(before time.Time, wanted func(*live) bool) []*live {
 	for key, v := range l.all {
 		switch {
 		case !v.known:
-		case len(v.streams) == 0 && v.used.Before(before):
+		case len(v.streams) == 0 && v.used.Before(before) && v.unsaved.Load() == nil:
 			delete(l.all, key)
 		case wanted(v):
 			out = append(out, v)
