@@ -100,7 +100,8 @@ func (p *Provider) found() (*discovered, error) {
 	return nil, unavailable("discovery of "+p.config.Issuer, errors.New("not done yet"))
 }
 
-// discover asks the provider once; what was found before stays if that fails.
+// discover asks the provider once; what was found before stays if that fails. An
+// error also says that only its keys could not be had.
 func (p *Provider) discover(ctx context.Context) error {
 	d, err := p.ask(ctx)
 	if err != nil {
@@ -108,10 +109,15 @@ func (p *Provider) discover(ctx context.Context) error {
 		p.trouble.Store(&trouble)
 		return err
 	}
-	if p.discovered.Swap(d) == nil {
+	before := p.discovered.Load()
+	if before == nil {
+		p.discovered.Store(d)
 		p.config.Log.Info("found the login provider", "issuer", p.config.Issuer, "algorithms", d.algorithms)
+		return nil
 	}
-	return nil
+	err = d.keys.succeed(ctx, before.keys)
+	p.discovered.Store(d)
+	return err
 }
 
 func (p *Provider) ask(ctx context.Context) (*discovered, error) {

@@ -162,6 +162,43 @@ func TestRunFindsTheProviderWhenItComesUp(t *testing.T) {
 	})
 }
 
+// What a new discovery makes of the keys that were known.
+func TestKeysOutliveADiscovery(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(*fakeidp.Server) error
+		fails  bool
+		same   bool
+	}{
+		{"all is well", func(*fakeidp.Server) error { return nil }, false, true},
+		{"they cannot be had", func(s *fakeidp.Server) error {
+			s.Behave(func(x *fakeidp.Behavior) { x.Fail = map[string]int{fakeidp.JWKS: 503} })
+			return nil
+		}, true, true},
+		{"they were withdrawn", func(s *fakeidp.Server) error {
+			defer s.DropOldKeys()
+			return s.RotateKey("ES256")
+		}, false, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := found(t)
+			b.mustLogin(t)
+			old := b.provider.discovered.Load().keys.known[0].KeyID
+			if err := row.change(b.idp); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.provider.discover(t.Context()); (err != nil) != row.fails {
+				t.Errorf("discovery: %v", err)
+			}
+			known := b.provider.discovered.Load().keys.known
+			if len(known) != 1 || (known[0].KeyID == old) != row.same {
+				t.Errorf("the key was %s, now they are %v", old, known)
+			}
+			b.mustLogin(t)
+		})
+	}
+}
+
 func TestRunEndsWhileItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)

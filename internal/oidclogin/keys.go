@@ -57,6 +57,27 @@ func newKeySet(client *http.Client, address string, algorithms []string, now fun
 	return k
 }
 
+// succeed fetches the keys before the set takes another's place. While they
+// cannot be had it goes on with those that the other knew.
+func (k *keySet) succeed(ctx context.Context, other *keySet) error {
+	other.mu.Lock()
+	known := other.known
+	other.mu.Unlock()
+	if len(known) == 0 {
+		return nil // they were not needed yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	keys, err := k.fetch(ctx)
+	if err == nil {
+		known = keys
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known = known
+	return err
+}
+
 // VerifySignature returns the payload of a token that one of the keys signed.
 // The error is errUnknownKey, errNoKeys, the context's, or says that the token
 // is none.
