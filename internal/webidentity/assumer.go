@@ -213,7 +213,7 @@ func (a *Assumer) withToken(ctx context.Context, r request) (*types.Credentials,
 	out, err := a.sts.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: &r.role, RoleSessionName: &r.name, WebIdentityToken: &r.person.IDToken,
 		Policy: aws.String(denyAll), DurationSeconds: a.seconds(),
-	})
+	}, withPatience)
 	if err != nil {
 		return nil, err
 	}

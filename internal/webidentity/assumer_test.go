@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -151,6 +153,46 @@ func TestAssumeSortsRefusals(t *testing.T) {
 		t.Errorf("the proxy's own wrong key is not the person's fault: got %v", err)
 	}
 }
+
+// TestKeysThatAWSCannotGetAt: AWS gives that the code of a bad token.
+func TestKeysThatAWSCannotGetAt(t *testing.T) {
+	b := newBed(t)
+	role := b.role(`{}`)
+	for _, row := range []struct {
+		reason, message string
+		answers         int // that say so, before AWS gets at them
+		want            error
+		asked           int
+	}{
+		{"for a moment", "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements", 1, nil, 2},
+		{"for longer", "Couldn't retrieve verification key from your identity provider", 99, webidentity.ErrUnavailable, 3},
+		{"a bad token is not tried again", "Incorrect token audience", 99, &webidentity.Denied{Code: "InvalidIdentityToken", Message: "Incorrect token audience"}, 1},
+	} {
+		asked := 0
+		away := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked++; asked > row.answers {
+				b.ServeHTTP(w, r)
+				return
+			}
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>%s</Message></Error></ErrorResponse>`, row.message)
+		}))
+		cfg := b.config()
+		cfg.BaseEndpoint, cfg.Retryer = &away, func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.Backoff = retry.BackoffDelayerFunc(atOnce) })
+		}
+		_, err := b.assumer(webidentity.Config{STS: sts.NewFromConfig(cfg)}).Assume(t.Context(), role, b.login("jane@example.com", nil))
+		denied, _ := errors.AsType[*webidentity.Denied](err)
+		if want, ok := errors.AsType[*webidentity.Denied](row.want); ok && !cmp.Equal(want, denied) || !ok && !errors.Is(err, row.want) {
+			t.Errorf("%s: got %v, want %v", row.reason, err, row.want)
+		}
+		if asked != row.asked {
+			t.Errorf("%s: AWS was asked %d times, want %d", row.reason, asked, row.asked)
+		}
+	}
+}
+
+func atOnce(int, error) (time.Duration, error) { return 0, nil }
 
 func TestIssuerThatAWSCannotReach(t *testing.T) {
 	b := newBed(t)

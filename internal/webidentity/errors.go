@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 )
 
@@ -48,10 +50,31 @@ func sorted(err error) error {
 	switch {
 	case code == "ExpiredTokenException":
 		return fmt.Errorf("%w: %w", ErrExpiredLogin, err)
-	case slices.Contains(notThePerson(), code), statusOf(err) >= http.StatusInternalServerError:
+	case keysAway(err), slices.Contains(notThePerson(), code), statusOf(err) >= http.StatusInternalServerError:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return &Denied{Code: code, Message: api.ErrorMessage()}
+}
+
+// keysAway tells whether AWS could not get at the issuer's keys just now. It gives
+// that the code of a bad token, and only the words differ.
+func keysAway(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && api.ErrorCode() == "InvalidIdentityToken" && strings.Contains(lower(api.ErrorMessage()), "retrieve verification key")
+}
+
+// patient asks again also when AWS could not get at the issuer's keys.
+type patient struct{ aws.RetryerV2 }
+
+// IsErrorRetryable is the SDK's question.
+func (p patient) IsErrorRetryable(err error) bool {
+	return keysAway(err) || p.RetryerV2.IsErrorRetryable(err)
+}
+
+func withPatience(o *sts.Options) {
+	if r, ok := o.Retryer.(aws.RetryerV2); ok {
+		o.Retryer = patient{r}
+	}
 }
 
 // notThePerson are the codes that blame the issuer, or the program's own credentials.
