@@ -169,6 +169,7 @@ func (p *Proxy) equip(ctx context.Context, s *session.Session, key string) error
 			return err
 		}
 		setCredentials(s, issued.Credentials)
+		s.RefreshToken = "" // the user lasts as long as its lease: nothing is renewed
 		s.Lease = session.Lease{ID: issued.LeaseID, Token: issued.Token, Expires: issued.Expires}
 		s.Pending = true
 		s.Ends = earliest(earliest(s.Ends, issued.Expires), issued.Credentials.Expires)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
@@ -81,8 +82,12 @@ func (p *Proxy) mint(v *live, s session.Session) (string, error) {
 	return t.Value, nil
 }
 
-// due tells whether a session's credentials are to be renewed.
+// due tells whether a session's credentials are to be renewed. Those that Vault
+// issued are not: they last as long as the session may.
 func (p *Proxy) due(v *live, s session.Session, now time.Time) bool {
+	if strings.HasPrefix(s.Identity, vaultPrefix) {
+		return false
+	}
 	if s.RefreshToken == "" || s.Credentials.Expires.IsZero() || s.Pending || s.Identity == "" {
 		return false
 	}

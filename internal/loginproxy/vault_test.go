@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeidp"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/webidentity"
 )
@@ -33,9 +34,10 @@ func (v *vault) Issue(_ context.Context, idToken string, maxTTL time.Duration) (
 		return webidentity.VaultIdentity{}, errors.New("no ID token")
 	}
 	v.maxTTL = maxTTL
+	ends := v.now().Add(maxTTL)
 	return webidentity.VaultIdentity{
-		Credentials: webidentity.Credentials{AccessKeyID: "AKIAVAULT", SecretAccessKey: "vault-secret"},
-		LeaseID:     "aws/creds/dev/1", Token: "hvs.1", Expires: v.now().Add(maxTTL),
+		Credentials: webidentity.Credentials{AccessKeyID: "AKIAVAULT", SecretAccessKey: "vault-secret", Expires: ends},
+		LeaseID:     "aws/creds/dev/1", Token: "hvs.1", Expires: ends,
 	}, nil
 }
 
@@ -130,6 +132,35 @@ func TestAnIdentityOfVault(t *testing.T) {
 		defer v.mu.Unlock()
 		return cmp.Equal([]string{"aws/creds/dev/1 hvs.1"}, v.revoked)
 	})
+}
+
+// TestWhatVaultIssuedIsNotRenewed: the proxy may have nobody who assumes roles.
+func TestWhatVaultIssuedIsNotRenewed(t *testing.T) {
+	v := &vault{accepts: true}
+	b := newBed(t, func(c *loginproxy.Config) {
+		v.now = c.Now
+		c.Identities = []loginproxy.Identity{{Name: "dev", Vault: v}}
+		c.Assumer, c.Accepts, c.MaxAge = nil, v.accept, time.Hour
+	})
+	br := b.signedIn(t, "jane", "")
+	br.get("/x")
+	if s, ok := b.session(t, br); !ok || s.RefreshToken != "" || s.Credentials.Expires.IsZero() {
+		t.Errorf("want a session without a refresh token and with credentials that end, got %v %q %s", ok, s.RefreshToken, s.Credentials.Expires)
+	}
+	calls := b.idp.Calls()[fakeidp.Token]
+	s := webSocket(t, b.address(), br.cookies[cookie])
+	b.clock.Add(58 * time.Minute)
+	b.token(t, br)
+	b.clock.Add(3 * time.Minute)
+	if took := s.closes(t, time.Now()); took > 2*time.Second {
+		t.Errorf("the WebSocket stayed for %s", took)
+	}
+	if a := br.get("/x"); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("when the lease has ended: %d", a.StatusCode)
+	}
+	if got := b.idp.Calls()[fakeidp.Token]; got != calls || b.logged("Renew") {
+		t.Errorf("%d refreshes:\n%s", got-calls, b.log)
+	}
 }
 
 func TestVaultIdentitiesNeedACluster(t *testing.T) {
