@@ -20,10 +20,10 @@ func (b *bed) hold(t *testing.T) func() {
 	return func() { close(gate) }
 }
 
-// logsOut has the provider order the end of a person's logins, or of one.
-func (b *bed) logsOut(t *testing.T, user, sid string) {
+// logsOut has the provider order the end of jane's logins, or of one.
+func (b *bed) logsOut(t *testing.T, sid string) {
 	t.Helper()
-	token, err := b.idp.Sign(b.idp.LogoutClaims("dashboard", user, sid), "logout+jwt")
+	token, err := b.idp.Sign(b.idp.LogoutClaims("dashboard", "jane", sid), "logout+jwt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,8 @@ func (b *bed) undecided(t *testing.T) (*browser, answer) {
 	if a.StatusCode != http.StatusSeeOther || !strings.HasPrefix(a.location(), "/login") {
 		t.Fatalf("a login that has no role leads to %d %q", a.StatusCode, a.location())
 	}
-	return br, br.page(a.location())
+	picker := br.page(a.location())
+	return br, picker
 }
 
 // TestALoginThatEndsStaysEnded while AWS is asked about it.
@@ -49,8 +50,8 @@ func TestALoginThatEndsStaysEnded(t *testing.T) {
 		reason string
 		end    func(t *testing.T, b *bed, br *browser, sid string)
 	}{
-		{"the provider ends the person's logins", func(t *testing.T, b *bed, _ *browser, _ string) { t.Helper(); b.logsOut(t, "jane", "") }},
-		{"the provider ends this one", func(t *testing.T, b *bed, _ *browser, sid string) { t.Helper(); b.logsOut(t, "jane", sid) }},
+		{"the provider ends the person's logins", func(t *testing.T, b *bed, _ *browser, _ string) { t.Helper(); b.logsOut(t, "") }},
+		{"the provider ends this one", func(t *testing.T, b *bed, _ *browser, sid string) { t.Helper(); b.logsOut(t, sid) }},
 		{"the session ends by its id", func(t *testing.T, b *bed, br *browser, _ string) {
 			t.Helper()
 			if _, err := b.store.End(t.Context(), session.ID(br.cookies[cookie])); err != nil {
@@ -85,7 +86,7 @@ func TestALoginThatEndsOnItsWayStaysEnded(t *testing.T) {
 	finished := make(chan answer, 1)
 	go func() { finished <- br.page(callback) }()
 	eventually(t, "AWS being asked", func() bool { return b.aws.asked() == 1 })
-	b.logsOut(t, "jane", "")
+	b.logsOut(t, "")
 	goOn()
 	b.shutOut(t, br, <-finished, http.StatusUnauthorized)
 
@@ -156,7 +157,7 @@ func TestALogoutReachesSessionsWithoutSID(t *testing.T) {
 	if s, ok := b.session(t, br); !ok || s.SID != "" {
 		t.Fatalf("want a session without a sid, got %v %q", ok, s.SID)
 	}
-	b.logsOut(t, "jane", "the-provider-knows")
+	b.logsOut(t, "the-provider-knows")
 	if a := br.get("/x"); a.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after the logout: %d", a.StatusCode)
 	}
