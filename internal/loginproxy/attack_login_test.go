@@ -130,11 +130,23 @@ func TestCallbacksThatAreNotTheBrowsers(t *testing.T) {
 		kept := map[string]string{}
 		maps.Copy(kept, br.cookies)
 		br.page(callback)
-		thief := b.browser(t)
-		thief.cookies = kept // the attempt's, too: only the provider knows that the code is spent
+		c := b.config
+		c.Registerer = nil
+		_, replica, _ := b.replica(t, c)
 		calls := b.aws.count()
-		if a := thief.page(callback); a.StatusCode != http.StatusForbidden || b.aws.count() != calls {
-			t.Errorf("%d, %d roles assumed", a.StatusCode, b.aws.count()-calls)
+		for _, row := range []struct {
+			base   string
+			status int
+		}{
+			{b.server.URL, http.StatusBadRequest},
+			{replica.URL, http.StatusForbidden}, // only the provider knows there that the code is spent
+		} {
+			thief := b.browser(t)
+			thief.base = row.base
+			maps.Copy(thief.cookies, kept) // the attempt's, too
+			if a := thief.page(callback); a.StatusCode != row.status || b.aws.count() != calls {
+				t.Errorf("%d, want %d, %d roles assumed", a.StatusCode, row.status, b.aws.count()-calls)
+			}
 		}
 		if a := br.page(callback); a.StatusCode != http.StatusBadRequest {
 			t.Errorf("the same browser again: %d", a.StatusCode)

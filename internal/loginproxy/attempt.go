@@ -130,8 +130,13 @@ func (p *Proxy) openAttempt(suffix, value string) (attempt, bool) {
 // clockSkew is by how much the clocks of replicas may differ.
 const clockSkew = 2 * time.Minute
 
+// usedAttempts is how many attempts are remembered as answered.
+const usedAttempts = 16 << 10
+
 // takeAttempt finds the attempt that a callback belongs to, and removes its
-// cookie: an attempt ends with its first answer, whatever that is.
+// cookie: an attempt ends with its first answer, whatever that is. Who keeps the
+// cookie gets no further with it here, so that one attempt does not make many
+// calls of the provider.
 func (p *Proxy) takeAttempt(rec *record, r *http.Request, state string) (attempt, bool) {
 	suffix := attemptName(state)
 	value, ok := cookie(r, p.cookieName(rec.peer, suffix))
@@ -140,5 +145,5 @@ func (p *Proxy) takeAttempt(rec *record, r *http.Request, state string) (attempt
 	}
 	p.dropCookie(rec, suffix)
 	a, ok := p.openAttempt(suffix, value)
-	return a, ok && subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1
+	return a, ok && subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) == 1 && p.attempts.first(suffix, p.c.Now())
 }

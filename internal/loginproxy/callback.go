@@ -18,6 +18,9 @@ const (
 	// undecidedAge is how long a login may go without a role.
 	undecidedAge = 10 * time.Minute
 	maxClaims    = 16 << 10
+	// maxExchanges is how many codes are redeemed at once. Anybody can come with a
+	// made-up one, and the provider is not to be flooded through us.
+	maxExchanges = 32
 )
 
 // outcome is a login that has come back, with what was asked for before it.
@@ -57,7 +60,7 @@ func (p *Proxy) callback(rec *record, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), callbackTimeout)
 	defer cancel()
-	login, err := p.c.Provider.Exchange(ctx, a.Attempt, oidclogin.Callback{
+	login, err := p.exchange(ctx, a.Attempt, oidclogin.Callback{
 		Code: q.Get("code"), RedirectURI: a.RedirectURI, Issuer: q.Get("iss"),
 	})
 	if err != nil {
@@ -65,6 +68,17 @@ func (p *Proxy) callback(rec *record, r *http.Request) {
 		return
 	}
 	p.finish(rec, r, outcome{login: login, identity: chosen, back: p.returnPath(a.Return)})
+}
+
+// exchange redeems a code when it is its turn.
+func (p *Proxy) exchange(ctx context.Context, a oidclogin.Attempt, c oidclogin.Callback) (oidclogin.Login, error) {
+	select {
+	case p.exchanges <- struct{}{}:
+		defer func() { <-p.exchanges }()
+		return p.c.Provider.Exchange(ctx, a, c)
+	case <-ctx.Done():
+		return oidclogin.Login{}, fmt.Errorf("%w: too many logins wait for it", oidclogin.ErrUnavailable)
+	}
 }
 
 // fail answers a login that did not work out.

@@ -26,6 +26,8 @@ type Proxy struct {
 	metrics    *metrics
 	buffers    buffers
 	jtis       seen
+	attempts   *recent
+	exchanges  chan struct{} // holds one for each that is under way
 	background tasks
 	errors     *log.Logger // of what goes wrong while a body is copied
 }
@@ -60,6 +62,8 @@ func New(c Config) (*Proxy, error) {
 	p.metrics = newMetrics(c.Registerer)
 	p.lives = newLives(p.metrics.streams)
 	p.jtis = newSeen(c.Now)
+	p.attempts = newRecent(usedAttempts, attemptAge+2*clockSkew)
+	p.exchanges = make(chan struct{}, maxExchanges)
 	p.routes = p.mainRoutes()
 	return p, nil
 }
