@@ -159,6 +159,7 @@ func (b *loginBed) logOutElsewhere(t *testing.T, visitor *browser, told, with lo
 // withoutRedis: nobody gets in, the reason is said, and it goes on by itself.
 func (b *loginBed) withoutRedis(t *testing.T, redis *redisbed.Server, r loginReplica) {
 	t.Helper()
+	b.clock.add(time.Second) // a login of the second of a logout is not taken
 	visitor := b.browser(t)
 	if p := visitor.logIn(t, r.url+"/", jane); p.StatusCode != http.StatusOK {
 		t.Fatalf("logging in again: %s\n%s", p.Status, p.text)
