@@ -47,6 +47,7 @@ var tree = layers.Table{
 			"internal/oidclogin",
 			"internal/principals",
 			"internal/removal",
+			"internal/serve",
 			"internal/webidentity",
 		},
 		3: {
@@ -54,7 +55,6 @@ var tree = layers.Table{
 			"internal/execplugin",
 			"internal/loginproxy",
 			"internal/mappings",
-			"internal/serve",
 			"internal/tokenreview",
 		},
 		4: {

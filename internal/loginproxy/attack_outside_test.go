@@ -1,11 +1,9 @@
 package loginproxy_test
 
 import (
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
@@ -89,26 +87,6 @@ func TestNothingPassesWithoutASession(t *testing.T) {
 				t.Errorf("the upstream got %v", got)
 			}
 		})
-	}
-}
-
-// TestHeadersWithoutEnd holds that the limits of the server apply to this
-// handler: it does not run before the head of a request is there.
-func TestHeadersWithoutEnd(t *testing.T) {
-	b := newBed(t)
-	server := httptest.NewUnstartedServer(b.proxy.Handler())
-	server.Config.ReadHeaderTimeout = 300 * time.Millisecond
-	server.Start()
-	defer server.Close()
-	address := strings.TrimPrefix(server.URL, "http://")
-	if got := raw(t, address, "GET /login HTTP/1.1\r\nHost: x\r\nX-Slow: "); strings.Contains(got, "200 OK") {
-		t.Errorf("half a head was answered: %s", got)
-	}
-	if got := raw(t, address, "GET /login HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 100<<20)); !strings.Contains(got, "431") && got != "" {
-		t.Errorf("100 MB of header were answered: %.200s", got)
-	}
-	if got := b.upstream.took(); got != nil {
-		t.Errorf("the upstream got %v", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package loginproxy_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeidp"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/oidclogin"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/serve"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/webidentity"
 )
@@ -225,6 +227,18 @@ func (b *bed) replica(t testing.TB, c loginproxy.Config) (p *loginproxy.Proxy, m
 	main.Start()
 	t.Cleanup(func() { main.CloseClientConnections(); main.Close(); checks.Close() })
 	return p, main, checks
+}
+
+// streams serves as the command does, and gives the address.
+func streams(t testing.TB, c serve.StreamConfig) string {
+	t.Helper()
+	var err error
+	if c.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // loopback
+		t.Fatal(err)
+	}
+	c.Drain = time.Millisecond
+	run(t, func(ctx context.Context) error { return serve.RunStreams(ctx, c) })
+	return c.Listener.Addr().String()
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -28,6 +28,7 @@ func (p *Proxy) forward(rec *record, r *http.Request, bearer string) {
 		ErrorLog:       p.errors,
 		ModifyResponse: func(answer *http.Response) error { return p.receive(rec, answer) },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			rec.dismiss()
 			p.refuse(rec, r, p.undelivered(rec, err))
 		},
 	}

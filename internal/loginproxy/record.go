@@ -25,6 +25,7 @@ type record struct {
 	id    string
 	begun time.Time
 	route string
+	body  hurried // nil: none, or one that cannot be hurried
 
 	// who
 	key, user, role, sessionName, accessKeyID string
@@ -36,12 +37,13 @@ type record struct {
 
 	mu       sync.Mutex
 	hijacked net.Conn
-	open     bool // something may be on its way to or from the upstream
+	open     bool // something may be on its way to or from the upstream; set by the handler alone
 	cut      bool
 }
 
 func (p *Proxy) newRecord(w http.ResponseWriter, r *http.Request) *record {
 	rec := &record{ResponseWriter: w, p: p, r: r, peer: p.peer(r), begun: p.c.Now()}
+	rec.body, _ = r.Body.(hurried)
 	if id := r.Header.Get("X-Request-Id"); rec.peer.trusted && isToken(id) {
 		rec.id = id
 	} else {
@@ -77,6 +79,9 @@ func (rec *record) WriteHeader(status int) {
 func (rec *record) note(status int) {
 	if rec.status != 0 {
 		return
+	}
+	if !rec.open { // the answer is ours, and nobody reads on
+		rec.dismiss()
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

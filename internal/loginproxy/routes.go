@@ -29,7 +29,8 @@ func (p *Proxy) mainRoutes() map[string]route {
 }
 
 const (
-	maxForm       = 64 << 10
+	// maxForm has room for a logout token; each of our own forms fits many times.
+	maxForm       = 16 << 10
 	upstreamRoute = "upstream"
 )
 
@@ -62,6 +63,7 @@ func (p *Proxy) serveOwn(rec *record, r *http.Request, own route) {
 		return
 	}
 	rec.Header().Set("Cache-Control", "no-store")
+	rec.hurry(formTime)
 	r.Body = http.MaxBytesReader(rec, r.Body, maxForm)
 	own.serve(rec, r)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,7 +24,8 @@ type StreamConfig struct {
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
 	// MaxConnections is how many connections are open at once. One more has one
-	// closed as in Config, or waits. Default 10,000.
+	// closed as in Config, or waits. Each
+	// takes up to 80 KiB while its request arrives. Default 2,500.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended; what
 	// takes longer is cut off. Default 20 seconds.
@@ -33,17 +35,23 @@ type StreamConfig struct {
 	BodyPause time.Duration
 }
 
+// What anybody may make a server of streams hold before it knows who they are:
+// a head of 32 KiB, which has room for the cookies that browsers pile up, a form
+// of 16 KiB where the handler reads one, and some 30 KiB of stack, buffers and
+// copies: 75 to 80 KiB a connection, and 195 MiB for all of them.
 const (
-	streamConns     = 10_000
-	streamDrain     = 20 * time.Second
-	streamPause     = time.Minute
-	streamMaxHeader = 64 << 10
-	streamRequests  = 250 // at once on a connection of HTTP/2
+	streamConns      = 2500
+	streamMaxHeader  = 32 << 10
+	streamMaxStreams = 100 // requests at once on a connection of HTTP/2
+	streamDrain      = 20 * time.Second
+	streamPause      = time.Minute
 )
 
 // RunStreams serves until ctx ends, as Run does, but has no limit on how long an
 // answer or an upgraded connection takes: it is for what people watch. A client
-// that dawdles over its headers or its body is cut off all the same.
+// that dawdles over its headers or its body is cut off all the same. Handlers
+// can be stricter about a body: it has a method Hurry(time.Duration) bool.
+// Upgraded connections are not waited for at the end.
 func RunStreams(ctx context.Context, c StreamConfig) error {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = streamConns
@@ -59,7 +67,7 @@ func RunStreams(ctx context.Context, c StreamConfig) error {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    streamMaxHeader,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamRequests, MaxReadFrameSize: maxFrame, WriteByteTimeout: c.BodyPause},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamMaxStreams, MaxReadFrameSize: maxFrame, WriteByteTimeout: c.BodyPause},
 		ErrorLog:          errorLog(c.Log),
 	}
 	listener := limit(c.Listener, c.MaxConnections)
@@ -97,7 +105,7 @@ func patient(next http.Handler, pause time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != http.NoBody {
 			body := &patientBody{ReadCloser: r.Body, control: http.NewResponseController(w), pause: pause}
-			body.extend()
+			body.extend(false)
 			r.Body = body
 		}
 		next.ServeHTTP(w, r)
@@ -108,20 +116,48 @@ type patientBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	pause   time.Duration
+
+	mu    sync.Mutex
+	until time.Time // when it must have arrived; zero: no matter
+	ended bool
 }
 
-// extend cannot fail for a connection of this server; a handler under test has
-// no deadline to set.
-func (b *patientBody) extend() { _ = b.control.SetReadDeadline(time.Now().Add(b.pause)) }
+// Hurry has the rest of the body arrive within a time, however it is spread; an
+// earlier limit stays. It tells whether there is a rest.
+func (b *patientBody) Hurry(within time.Duration) (unread bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return false
+	}
+	if until := time.Now().Add(within); b.until.IsZero() || until.Before(b.until) {
+		b.until = until
+		_ = b.control.SetReadDeadline(until)
+	}
+	return true
+}
 
-// Read moves the deadline on, and takes it away at the end.
+// extend moves the deadline on, or takes it away at the end. It cannot fail for
+// a connection of this server; a handler under test has no deadline to set.
+func (b *patientBody) extend(ended bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = b.ended || ended
+	var deadline time.Time
+	if !b.ended {
+		deadline = time.Now().Add(b.pause)
+		if !b.until.IsZero() && b.until.Before(deadline) {
+			deadline = b.until
+		}
+	}
+	_ = b.control.SetReadDeadline(deadline)
+}
+
+// Read gives the client more time, within the limit.
 func (b *patientBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		_ = b.control.SetReadDeadline(time.Time{})
-	case err == nil:
-		b.extend()
+	if err == nil || errors.Is(err, io.EOF) {
+		b.extend(err != nil)
 	}
 	return n, err
 }

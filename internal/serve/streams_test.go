@@ -100,9 +100,57 @@ func TestDawdlersAreCutOff(t *testing.T) {
 	}
 }
 
+// TestHurriedBodies: a handler's limit holds however the body drips in, and
+// does not outlast the body.
+func TestHurriedBodies(t *testing.T) {
+	const within = 100 * time.Millisecond
+	type hurried interface {
+		Hurry(within time.Duration) (unread bool)
+	}
+	address, _ := startStreams(t, serve.StreamConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, ok := r.Body.(hurried)
+		if !ok || !body.Hurry(within) || !body.Hurry(time.Hour) {
+			t.Error("there is no rest of the body to hurry")
+		}
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			http.Error(w, "late", http.StatusRequestTimeout)
+			return
+		}
+		if body.Hurry(time.Nanosecond) {
+			t.Error("a body that has ended has a rest")
+		}
+		select {
+		case <-r.Context().Done():
+			t.Error("the limit of the body ended the request")
+		case <-time.After(2 * within):
+		}
+	})})
+	conn, answer := dial(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	dripped := make(chan struct{})
+	go func() {
+		defer close(dripped)
+		for ticks := time.NewTicker(within / 10); ; <-ticks.C {
+			if _, err := io.WriteString(conn, "a"); err != nil {
+				return
+			}
+		}
+	}()
+	if line, err := answer.ReadString('\n'); err != nil || !strings.Contains(line, "408") {
+		t.Errorf("a body that drips in: %q %v", line, err)
+	}
+	<-dripped // the connection was closed
+	_, answer = dial(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok")
+	if line, err := answer.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Errorf("a body that is there: %q %v", line, err)
+	}
+}
+
 func TestHeadersAreLimited(t *testing.T) {
 	address, _ := startStreams(t, serve.StreamConfig{Handler: http.NotFoundHandler()})
-	_, answer := dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\nCookie: "+strings.Repeat("x", 128<<10))
+	_, answer := dial(t, address, "GET / HTTP/1.1\r\nHost: x\r\nCookie: "+strings.Repeat("x", 36<<10))
 	line, err := answer.ReadString('\n')
 	if err != nil || !strings.Contains(line, "431") {
 		t.Errorf("got %q %v, want 431", line, err)
