@@ -108,6 +108,7 @@ func TestForwardedHeadersOfStrangers(t *testing.T) {
 		{"a stranger's host", nobody, "X-Forwarded-Host: evil.example\r\n", "http://proxy.example", false, "127.0.0.1", false},
 		{"a stranger's host with an underscore (CVE-2025-64484)", nobody, "X_Forwarded_Host: evil.example\r\n", "http://proxy.example", false, "127.0.0.1", false},
 		{"a stranger's scheme decides about the scheme alone", nobody, "X-Forwarded-Proto: https\r\n", "https://proxy.example", true, "127.0.0.1", true},
+		{"Traefik's word for a WebSocket over TLS", nobody, "X-Forwarded-Proto: wss\r\n", "https://proxy.example", true, "127.0.0.1", true},
 		{"a scheme that is none", nobody, "X-Forwarded-Proto: javascript\r\n", "http://proxy.example", false, "127.0.0.1", false},
 		{"a stranger's address", nobody, "X-Forwarded-For: 10.0.0.1\r\n", "http://proxy.example", false, "127.0.0.1", false},
 		{"a trusted proxy's word", trusted, "X-Forwarded-Host: dash.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.9\r\n", "https://dash.example", true, "203.0.113.9, 127.0.0.1", true},

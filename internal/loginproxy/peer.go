@@ -43,7 +43,9 @@ func (p *Proxy) peer(r *http.Request) peer {
 	o.scheme, o.host = "http", r.Host
 	// The scheme decides only about Secure and the redirect URI, so that an
 	// unknown proxy may say it: without it a browser would refuse the cookie.
-	if proto := last(r.Header.Values("X-Forwarded-Proto")); r.TLS != nil || strings.EqualFold(proto, "https") {
+	// Traefik says wss of a WebSocket that came over TLS.
+	proto := last(r.Header.Values("X-Forwarded-Proto"))
+	if r.TLS != nil || strings.EqualFold(proto, "https") || strings.EqualFold(proto, "wss") {
 		o.scheme = "https"
 	}
 	if host := last(r.Header.Values("X-Forwarded-Host")); o.trusted && isHost(host) {
