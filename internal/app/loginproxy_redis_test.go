@@ -182,11 +182,15 @@ func (b *loginBed) withoutRedis(t *testing.T, redis *redisbed.Server, r loginRep
 	if b.count() != before {
 		t.Error("without Redis requests reach the upstream server")
 	}
-	if ready := readPage(t, "http://"+r.admin+"/readyz"); ready == "ok" {
-		t.Error("without Redis it is ready")
+	const up = "aws_auth_refresher_login_proxy_session_store_up "
+	if metrics := readPage(t, "http://"+r.admin+"/metrics"); !strings.Contains(metrics, up+"0\n") {
+		t.Error("without Redis the metrics say that it is up")
+	}
+	if ready := readPage(t, "http://"+r.admin+"/readyz"); ready != "ok" {
+		t.Errorf("without Redis it leaves its Service, and nobody is told why: %s", ready)
 	}
 	redis.Restart()
-	eventually(t, "it is ready again", func() bool { return readPage(t, "http://"+r.admin+"/readyz") == "ok" })
+	eventually(t, "Redis is up again", func() bool { return strings.Contains(readPage(t, "http://"+r.admin+"/metrics"), up+"1\n") })
 	if p := stranger.logIn(t, r.url+"/", jane); p.StatusCode != http.StatusOK {
 		t.Errorf("with Redis again: %s\n%s", p.Status, p.text)
 	}

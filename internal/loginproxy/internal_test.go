@@ -56,7 +56,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 // TestInventedSessionsCostNothing: what the store does not know is forgotten.
 func TestInventedSessionsCostNothing(t *testing.T) {
 	p := &Proxy{c: Config{Sessions: session.NewMemory(session.MemoryConfig{}), CookieName: "eks", Now: testNow, Rand: rand.Reader, Log: logr.Discard()}}
-	p.metrics = newMetrics(nil)
+	p.metrics = newMetrics(nil, nil)
 	p.lives = newLives(p.metrics.streams)
 	for i := range 100 {
 		r := httptest.NewRequest(http.MethodGet, "/x", http.NoBody)

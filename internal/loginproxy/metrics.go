@@ -1,6 +1,7 @@
 package loginproxy
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -17,8 +18,9 @@ type metrics struct {
 	streams  prometheus.Gauge
 }
 
-// newMetrics registers them, unless there is no reg.
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics registers them, unless there is no reg. storeUp is asked whenever
+// they are read.
+func newMetrics(reg prometheus.Registerer, storeUp func() float64) *metrics {
 	const prefix = "aws_auth_refresher_login_proxy_"
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, labels)
@@ -36,9 +38,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.latency, m.logins, m.renewals, m.ended, m.streams)
+		reg.MustRegister(m.requests, m.latency, m.logins, m.renewals, m.ended, m.streams, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: prefix + "session_store_up", Help: "1 while the store of the sessions answers, else 0, and nobody gets in.",
+		}, storeUp))
 	}
 	return m
+}
+
+const storeTimeout = 2 * time.Second
+
+func (p *Proxy) storeUp() float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := p.c.Sessions.Ready(ctx); err != nil {
+		p.c.Log.V(1).Info("The store of the sessions does not answer", "cause", err.Error())
+		return 0
+	}
+	return 1
 }
 
 func (m *metrics) request(rec *record, took time.Duration) {

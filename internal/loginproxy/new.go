@@ -2,7 +2,6 @@ package loginproxy
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log" //nolint:depguard // what ReverseProxy takes
@@ -10,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/page"
@@ -59,7 +57,7 @@ func New(c Config) (*Proxy, error) {
 		}
 	}
 	p.errors = log.New(trouble{c.Log}, "", 0)
-	p.metrics = newMetrics(c.Registerer)
+	p.metrics = newMetrics(c.Registerer, p.storeUp)
 	p.lives = newLives(p.metrics.streams)
 	p.jtis = newSeen(c.Now)
 	p.attempts = newRecent(usedAttempts, attemptAge+2*clockSkew)
@@ -173,11 +171,7 @@ func (p *Proxy) Handler() http.Handler { return http.HandlerFunc(p.serve) }
 // answers carry tokens, so that browsers must not reach it.
 func (p *Proxy) AuthHandler() http.Handler { return http.HandlerFunc(p.serveCheck) }
 
-const readyTimeout = 2 * time.Second
-
-// Ready says why logging in does not work at the moment.
-func (p *Proxy) Ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-	defer cancel()
-	return errors.Join(p.c.Provider.Ready(), p.c.Sessions.Ready(ctx))
-}
+// Ready says why this replica is of no use yet: logging in cannot work. A store
+// of sessions that does not answer is no reason: it fails all replicas at once,
+// and only a replica that gets requests can tell people so.
+func (p *Proxy) Ready() error { return p.c.Provider.Ready() }
