@@ -1,41 +1,17 @@
 package app
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/joho/godotenv"
 	"github.com/spf13/pflag"
 )
 
 const envPrefix = "EKS_AUTH_"
-
-// loadDotEnv puts the variables of .env in the working directory into the
-// environment, where they are not set or empty.
-func loadDotEnv() error {
-	variables, err := godotenv.Read()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil: // whose words quote the file, which holds secrets
-		return errors.New(".env in the working directory cannot be read: each line of it is NAME=value, with quotes around values with spaces; or take the file away")
-	}
-	for name, value := range variables {
-		if os.Getenv(name) != "" {
-			continue
-		}
-		if err := os.Setenv(name, value); err != nil {
-			return fmt.Errorf(".env in the working directory: %w", err)
-		}
-	}
-	return nil
-}
 
 // envName is the variable that says the same as a flag.
 func envName(flag string) string {
@@ -43,7 +19,8 @@ func envName(flag string) string {
 }
 
 // fillFromEnv sets the flags that were not given from their variables. An empty
-// variable counts as none. It returns the variables that mean nothing.
+// variable counts as none, and so does one whose flag was given, whether with
+// the value or with a file. It returns the variables that mean nothing.
 func fillFromEnv(flags *pflag.FlagSet, environ []string) (unknown []string, err error) {
 	given := map[string]string{}
 	for _, pair := range environ {
@@ -52,7 +29,7 @@ func fillFromEnv(flags *pflag.FlagSet, environ []string) (unknown []string, err 
 			given[name] = value
 		}
 	}
-	names := flagsByVariable(flags)
+	names, said := flagsByVariable(flags), givenFlags(flags)
 	setBy := map[string]string{}
 	for _, variable := range slices.Sorted(maps.Keys(given)) {
 		value, flag := given[variable], flags.Lookup(names[variable])
@@ -60,6 +37,7 @@ func fillFromEnv(flags *pflag.FlagSet, environ []string) (unknown []string, err 
 		case flag == nil && ofServiceLink(variable, value):
 		case flag == nil:
 			unknown = append(unknown, variable)
+		case said(flag.Name):
 		case setBy[flag.Name] != "":
 			return nil, fmt.Errorf("%s and %s mean the same; set one of them", setBy[flag.Name], variable)
 		case strings.HasPrefix(value, "tcp://"):
@@ -93,32 +71,16 @@ func ofServiceLink(variable, value string) bool {
 		regexp.MustCompile(`(_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT_[0-9]+_(TCP|UDP)(_[A-Z]+)?)$`).MatchString(variable)
 }
 
-// setFromEnv sets a flag unless it was given.
+// setFromEnv sets a flag.
 func setFromEnv(flag *pflag.Flag, variable, value string) error {
-	if flag.Changed {
-		return nil
-	}
 	flag.Changed = true
 	if list, ok := flag.Value.(pflag.SliceValue); ok {
 		return list.Replace(splitList(flag.Name, value))
 	}
 	if err := flag.Value.Set(value); err != nil {
-		return fmt.Errorf("%s is %q; write %s", variable, value, typeName(flag.Value.Type()))
+		return fmt.Errorf("%s is %q; write %s", variable, value, wants(flag))
 	}
 	return nil
-}
-
-func typeName(kind string) string {
-	switch kind {
-	case "bool":
-		return "true or false"
-	case "int":
-		return "a whole number"
-	case "duration":
-		return "a duration, as 90m or 12h"
-	default:
-		return "a " + kind
-	}
 }
 
 // splitList splits the variable of a list: roles at commas before an ARN,

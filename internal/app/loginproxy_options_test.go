@@ -33,6 +33,9 @@ func TestLoginProxyProblems(t *testing.T) {
 		{"address with port", "give an IP address, and the port as --port", func(o *LoginProxyOptions) { o.Address = "0.0.0.0:80" }},
 		{"listener without port", "--auth-address is \"localhost\"", func(o *LoginProxyOptions) { o.AuthAddress = "localhost" }},
 		{"one listener twice", "give them different ports", func(o *LoginProxyOptions) { o.AuthAddress, o.AdminAddress = ":1", ":1" }},
+		{"a port twice", "--port and --admin-address are both 3001", func(o *LoginProxyOptions) { o.Address, o.AdminAddress = "127.0.0.1", "[::]:3001" }},
+		{"no region", "--region is \"Ireland\"", func(o *LoginProxyOptions) { o.Region = "Ireland" }},
+		{"a short account", "other than 12 digits", func(o *LoginProxyOptions) { o.IAMRoles = []string{"arn:aws:iam::1:role/dev"} }},
 		{"key without certificate", "belong together", func(o *LoginProxyOptions) { o.TLSPrivateKey = "key.pem" }},
 		{"plain URL of a TLS server", "write https:// or leave the certificate out", func(o *LoginProxyOptions) {
 			o.TLSCertFile, o.TLSPrivateKey, o.PublicURL = "c", "k", "http://localhost"
@@ -78,6 +81,15 @@ func TestLoginProxyProblems(t *testing.T) {
 		if len(f.problems) != 1 || !strings.Contains(f.problems[0], row.want) {
 			t.Errorf("%s: got %q, want one problem with %q", row.reason, f.problems, row.want)
 		}
+	}
+}
+
+// TestLoginProxyPorts: one port of two addresses is two listeners.
+func TestLoginProxyPorts(t *testing.T) {
+	o := good()
+	o.Address, o.AdminAddress, o.AuthAddress = "127.0.0.1", "127.0.0.2:3001", "localhost:0"
+	if _, f := o.settings(); len(f.problems) != 0 {
+		t.Errorf("got %q", f.problems)
 	}
 }
 
@@ -178,6 +190,23 @@ func TestLoginProxyVariables(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestDotEnv: what stands in the file is what the program gets.
+func TestDotEnv(t *testing.T) {
+	got, err := parseDotEnv("# a comment\nA=pa$$WORD$1\nexport B=\"${HOME}\\$X\" # why\nC='$D'\n\nE=a#b\r\nF=\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"A": "pa$$WORD$1", "B": "${HOME}$X", "C": "$D", "E": "a#b", "F": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	for text, line := range map[string]string{"hunter2": "line 1:", "A=1\nB='2\n3'\nC=\"hunter2\nD=4\n": "line 4:", "A=1\nhunter2 = 2 = 3\n!\n": "line 3:"} {
+		if _, err := parseDotEnv(text); err == nil || !strings.Contains(err.Error(), line) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, want %s and no secret", text, err, line)
+		}
 	}
 }
 
