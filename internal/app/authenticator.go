@@ -1,12 +1,9 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"os"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -104,17 +101,4 @@ func (a *authnFlags) resolve(flags *pflag.FlagSet) (authnconfig.File, error) {
 	})
 	err := file.Normalize()
 	return file, err
-}
-
-// ownAWSConfig is the SDK's configuration with the region that this program
-// runs in; empty if nothing tells it.
-func ownAWSConfig(ctx context.Context) (aws.Config, error) {
-	c, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return c, fmt.Errorf("reading the AWS configuration: %w", err)
-	}
-	if c.Region == "" {
-		c.Region = instanceRegion(ctx, c)
-	}
-	return c, nil
 }

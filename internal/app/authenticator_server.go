@@ -79,7 +79,7 @@ func authenticatorServer() *cobra.Command {
 				}
 			}
 			deps.FindCluster = func() (*rest.Config, error) { return authenticatorCluster(o.Server) }
-			if deps.AWS, err = ownAWSConfig(cmd.Context()); err != nil {
+			if deps.AWS, err = ownAWSConfig(cmd.Context(), "", deps.Log); err != nil {
 				return err
 			}
 			return RunAuthenticator(cmd.Context(), o, deps)

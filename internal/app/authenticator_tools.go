@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
@@ -35,7 +36,7 @@ func authenticatorVerify() *cobra.Command {
 				}
 				token = strings.TrimSpace(string(text))
 			}
-			account, err := ownAWSConfig(cmd.Context())
+			account, err := ownAWSConfig(cmd.Context(), "", logr.Discard())
 			if err != nil {
 				return err
 			}

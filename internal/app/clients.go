@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/smithy-go/logging"
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -41,8 +43,8 @@ func present(c *rest.Config) *rest.Config {
 // throttling. Without a region it asks the instance metadata, for a second,
 // and then settles for us-east-1, which is right for the partition aws: IAM
 // has one endpoint a partition.
-func AWSConfig(ctx context.Context) (aws.Config, error) {
-	c, err := config.LoadDefaultConfig(ctx, config.WithRetryer(func() aws.Retryer {
+func AWSConfig(ctx context.Context, log logr.Logger) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx, config.WithLogger(sdkLogger{log}), config.WithRetryer(func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) {
 			o.MaxAttempts = 6
 			o.MaxBackoff = 5 * time.Second
@@ -59,6 +61,28 @@ func AWSConfig(ctx context.Context) (aws.Config, error) {
 		c.Region = "us-east-1"
 	}
 	return c, nil
+}
+
+// ownAWSConfig is the SDK's configuration with a region, or "" for the one that
+// this program runs in; empty if nothing tells it.
+func ownAWSConfig(ctx context.Context, region string, log logr.Logger) (aws.Config, error) {
+	c, err := config.LoadDefaultConfig(ctx, config.WithLogger(sdkLogger{log}), config.WithRegion(region))
+	if err != nil {
+		return c, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	if c.Region == "" {
+		c.Region = instanceRegion(ctx, c)
+	}
+	return c, nil
+}
+
+// sdkLogger passes on what the SDK would print on standard error: it speaks of
+// its ways to credentials and endpoints, which is for debugging.
+type sdkLogger struct{ to logr.Logger }
+
+// Logf logs one message.
+func (l sdkLogger) Logf(kind logging.Classification, format string, args ...any) {
+	l.to.V(1).Info("the AWS SDK says", "kind", string(kind), "message", fmt.Sprintf(format, args...))
 }
 
 // instanceRegion asks the instance metadata, for a second; empty if it does not

@@ -98,7 +98,7 @@ func Controller() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			account, err := AWSConfig(cmd.Context())
+			account, err := AWSConfig(cmd.Context(), log)
 			if err != nil {
 				return err
 			}

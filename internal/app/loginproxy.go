@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,7 +31,7 @@ directory count, too; the environment wins over the file, and a flag over both.`
 
 const exampleLoginProxy = `  aws-auth-refresher login-proxy \
     --cookie-secret "$(openssl rand -base64 32)" \
-    --cluster-name my-cluster \
+    --cluster-name my-cluster --region eu-west-1 \
     --iam-role arn:aws:iam::123456789012:role/my-role \
     --client-id my-client-id --client-secret my-client-secret \
     --oidc-issuer https://accounts.google.com \
@@ -87,6 +86,7 @@ func LoginProxy() *cobra.Command {
 		}
 		return pflag.NormalizedName(name)
 	})
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	cmd.SetVersionTemplate("{{.Version}}\n")
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error { return loginProxyUsage(cmd, groups) })
 	return cmd
@@ -151,19 +151,17 @@ func checkLoginProxy(ctx context.Context, w io.Writer, o LoginProxyOptions, unkn
 	return err
 }
 
-// tryBuild finds out what else is wrong, in files that are named.
+// tryBuild finds out what else is wrong, in files that are named and in the AWS
+// configuration.
 func (s *loginProxySettings) tryBuild(ctx context.Context, f *findings) {
-	if _, err := s.logger(); err != nil {
+	log, err := s.logger()
+	if err != nil {
 		f.problem("%v", err)
 	}
-	account, err := config.LoadDefaultConfig(ctx)
+	account, err := ownAWSConfig(ctx, s.Region, log)
 	if err != nil {
-		f.problem("reading the AWS configuration: %v", err)
+		f.problem("%v", err)
 		return
-	}
-	if s.Region == "" && account.Region == "" {
-		f.note("without --region and AWS_REGION the region is that of the instance it runs on, if there is one; give the cluster's region")
-		account.Region = "us-east-1"
 	}
 	parts, err := s.build(LoginProxyDeps{AWS: account})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,18 +67,39 @@ func (s *loginProxySettings) checkServer(f *findings) {
 	if _, err := netip.ParseAddr(s.Address); s.Address != "" && s.Address != "localhost" && err != nil {
 		f.problem("--address is %q; give an IP address, and the port as --port", s.Address)
 	}
-	for _, l := range []struct{ flag, address string }{{"auth-address", s.AuthAddress}, {"admin-address", s.AdminAddress}} {
-		if _, _, err := net.SplitHostPort(l.address); l.address != "" && err != nil {
-			f.problem("--%s is %q; write HOST:PORT, or :PORT for all addresses", l.flag, l.address)
-		}
-	}
-	if s.AuthAddress != "" && s.AuthAddress == s.AdminAddress && !strings.HasSuffix(s.AuthAddress, ":0") {
-		f.problem("--auth-address and --admin-address are the same; give them different ports, because the first hands out tokens")
-	}
+	s.checkPorts(f)
 	if (s.TLSCertFile == "") != (s.TLSPrivateKey == "") {
 		f.problem("--tls-cert-file and --tls-private-key-file belong together; give both, or none for plain HTTP behind a proxy that ends TLS")
 	}
 	s.checkLoginURL(f)
+}
+
+// checkPorts wants listeners that do not get in each other's way.
+func (s *loginProxySettings) checkPorts(f *findings) {
+	type listener struct{ flag, host, port string }
+	all := []listener{{"port", s.Address, strconv.Itoa(s.Port)}}
+	for _, l := range []struct{ flag, address string }{{"auth-address", s.AuthAddress}, {"admin-address", s.AdminAddress}} {
+		if l.address == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l.address)
+		if err != nil {
+			f.problem("--%s is %q; write HOST:PORT, or :PORT for all addresses", l.flag, l.address)
+			continue
+		}
+		for _, o := range all {
+			if port == o.port && port != "0" && (host == o.host || everywhere(host) || everywhere(o.host)) {
+				f.problem("--%s and --%s are both %s; give them different ports", o.flag, l.flag, port)
+			}
+		}
+		all = append(all, listener{l.flag, host, port})
+	}
+}
+
+// everywhere tells the addresses that stand for all of them.
+func everywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 // checkLoginURL wants a path that is equal to its cleaned and escaped self, and
@@ -220,6 +242,9 @@ func (s *loginProxySettings) checkAWS(f *findings) {
 	if d := s.IAMSessionDuration; d != 0 && (d < minRoleSession || d > maxRoleSession) {
 		f.problem("--iam-session-duration is %d seconds; AWS allows %d to %d, and not more than the role's own maximum", d, minRoleSession, maxRoleSession)
 	}
+	if s.Region != "" && !regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`).MatchString(s.Region) {
+		f.problem("--region is %q, which is no name of a region; write it as eu-west-1", s.Region)
+	}
 	switch s.STSMode {
 	case modeWebIdentity:
 	case modeAssumeRole:
@@ -242,6 +267,8 @@ func (s *loginProxySettings) checkRoles(f *findings) {
 			f.problem("--iam-role %s holds several roles; give the flag once for each", role)
 		case err != nil:
 			f.problem("--iam-role: %v; write it as arn:aws:iam::123456789012:role/NAME", err)
+		case !regexp.MustCompile(`^[0-9]{12}$`).MatchString(parsed.AccountID):
+			f.problem("--iam-role %s has an account of other than 12 digits; write it as arn:aws:iam::123456789012:role/NAME", role)
 		case parsed.Type != arn.TypeRole:
 			f.problem("--iam-role %s is not a role; write it as arn:aws:iam::123456789012:role/NAME", role)
 		case slices.Contains(s.IAMRoles[:i], role):

@@ -26,7 +26,7 @@ func startLoginProxy(ctx context.Context, o LoginProxyOptions, unknown []string)
 		return err
 	}
 	deps := LoginProxyDeps{Log: log}
-	if deps.AWS, err = ownAWSConfig(ctx); err != nil {
+	if deps.AWS, err = ownAWSConfig(ctx, s.Region, log); err != nil {
 		return err
 	}
 	return s.run(ctx, f.notes, deps)

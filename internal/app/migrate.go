@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,7 +83,7 @@ func (o *migrateOptions) run(cmd *cobra.Command) error {
 	var cluster *accessentry.Cluster
 	var there accessentry.View
 	if o.awsAuth == "" || o.apply {
-		account, err := AWSConfig(cmd.Context())
+		account, err := AWSConfig(cmd.Context(), logr.Discard())
 		if err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (o *migrateOptions) read(cmd *cobra.Command) (controllers.PlanData, error) 
 }
 
 func list(ctx context.Context, accounts Accounts, needs rules.Needs, d *controllers.PlanData) error {
-	account, err := AWSConfig(ctx)
+	account, err := AWSConfig(ctx, logr.Discard())
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
@@ -119,7 +120,7 @@ func (s *sources) readLive(ctx context.Context, files *inputs, options rules.Opt
 	if err != nil {
 		return in, err
 	}
-	account, err := AWSConfig(ctx)
+	account, err := AWSConfig(ctx, logr.Discard())
 	if err != nil {
 		return in, err
 	}

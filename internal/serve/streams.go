@@ -24,8 +24,8 @@ type StreamConfig struct {
 	// Log takes what goes wrong with connections, at level 1. Default: none.
 	Log logr.Logger
 	// MaxConnections is how many connections are open at once. One more has one
-	// closed as in Config, or waits. Each
-	// takes up to 80 KiB while its request arrives. Default 2,500.
+	// closed as in Config, or waits. Each takes up to 80 KiB while its request
+	// arrives. Default 2,500.
 	MaxConnections int
 	// Drain is how long requests under way may take after ctx has ended; what
 	// takes longer is cut off. Default 20 seconds.
