@@ -27,6 +27,8 @@ type problem struct {
 	retry time.Duration
 	// again offers the way to the sign-in page.
 	again bool
+	// alert says that a person should look into it, besides every status from 500.
+	alert bool
 	cause error
 }
 
@@ -34,6 +36,7 @@ type problem struct {
 // Status of Kubernetes for programs.
 func (p *Proxy) refuse(rec *record, r *http.Request, pr problem) {
 	rec.cause = pr.cause
+	rec.alert = pr.alert || pr.status >= http.StatusInternalServerError && !errors.Is(pr.cause, errPending)
 	header := rec.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Request-Id", rec.id)
@@ -98,22 +101,18 @@ func isNavigation(r *http.Request) bool {
 }
 
 func badRequest(message string) problem {
-	return problem{status: http.StatusBadRequest, title: "That request is not understood", message: message, next: "Begin again from the first page."}
+	return problem{status: http.StatusBadRequest, title: "That request is not understood", message: message, next: "Begin again from the sign-in page.", again: true}
 }
 
 // describe says what an error of a part means for the person who asked.
 func describe(err error) problem {
 	if refused, ok := errors.AsType[*oidclogin.Refused](err); ok {
 		return problem{
-			status: http.StatusForbidden, title: "Your login was not accepted", message: refused.Message, again: true, cause: err,
+			status: http.StatusForbidden, title: "Your login was not accepted", message: refused.Message, again: true, alert: refused.Operator, cause: err,
 		}
 	}
 	if denied, ok := errors.AsType[*webidentity.Denied](err); ok {
-		return problem{
-			status: http.StatusForbidden, title: "AWS does not let you take this role",
-			message: "AWS refused the role that was chosen (" + denied.Code + ").",
-			next:    "Choose another role, or ask whoever manages the role to trust your login.", again: true, cause: err,
-		}
+		return deniedByAWS(denied, err)
 	}
 	unavailable := problem{status: http.StatusServiceUnavailable, retry: retrySoon, next: "Try again in a moment.", again: true, cause: err}
 	switch {
@@ -141,6 +140,21 @@ func describe(err error) problem {
 		}
 	}
 	return unavailable
+}
+
+func deniedByAWS(denied *webidentity.Denied, cause error) problem {
+	pr := problem{
+		status: http.StatusForbidden, title: "AWS does not let you take this role",
+		message: "AWS refused the role that was chosen (" + denied.Code + ").",
+		next:    "Choose another role, or ask whoever manages the role to trust your login.", again: true, cause: cause,
+	}
+	// "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+	if denied.Code == "ValidationError" && strings.Contains(denied.Message, "MaxSessionDuration") {
+		pr.message = "The role that was chosen does not allow sessions as long as this site asks for (" + denied.Code + ")."
+		pr.next = "Choose another role, or ask your administrator to raise the role's maximum session duration or to lower --iam-session-duration."
+		pr.alert = true
+	}
+	return pr
 }
 
 const retrySoon = 5 * time.Second

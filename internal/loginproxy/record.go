@@ -34,6 +34,7 @@ type record struct {
 	upstream int // status of the upstream's answer; 0: none
 	bytes    int64
 	cause    error // of a refusal, for the log only
+	alert    bool  // a person should look into the cause
 
 	mu       sync.Mutex
 	hijacked net.Conn
@@ -178,6 +179,10 @@ func (rec *record) finish() {
 	}
 	if rec.upstream != 0 {
 		values = append(values, "upstreamStatus", rec.upstream)
+	}
+	if rec.alert && rec.cause != nil && rec.r.Context().Err() == nil { // whoever left has nothing to be delivered
+		rec.p.c.Log.Error(rec.cause, "Request", values...)
+		return
 	}
 	if rec.cause != nil {
 		values = append(values, "cause", rec.cause.Error())

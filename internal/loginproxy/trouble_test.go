@@ -24,6 +24,9 @@ func TestUpstreamInTrouble(t *testing.T) {
 	if got := raw(t, b.address(), "GET /dies HTTP/1.1\r\nHost: h\r\nCookie: "+cookie+"="+br.cookies[cookie]+"\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n"); strings.Count(got, "HTTP/1.1") != 1 || !strings.HasSuffix(got, "half") {
 		t.Errorf("dying: the connection went on: %s", got)
 	}
+	if !strings.Contains(b.log.String(), `"msg"="Request" "error"=`) {
+		t.Error("an upstream that is too slow is not logged as an error")
+	}
 	b.upstream.server.CloseClientConnections()
 	_ = b.upstream.server.Listener.Close()
 	if a := br.get("/api/v1/pods"); a.StatusCode != http.StatusBadGateway || !strings.Contains(a.body, `"kind":"Status"`) {
@@ -69,17 +72,24 @@ func TestTroubleAtLogin(t *testing.T) {
 		make   func(*bed)
 		status int
 		says   string
+		alerts bool
 	}{
 		{"AWS refuses", func(b *bed) {
 			b.aws.set(func(a *aws) { a.err = &webidentity.Denied{Code: "AccessDenied", Message: "arn:aws:iam::1:role/secret"} })
-		}, 403, "AWS does not let you take this role"},
-		{"AWS throttles", func(b *bed) { b.aws.set(func(a *aws) { a.err = webidentity.ErrThrottled }) }, 503, "AWS does not answer"},
-		{"the login is too old for AWS", func(b *bed) { b.aws.set(func(a *aws) { a.err = webidentity.ErrExpiredLogin }) }, 401, "Sign in again"},
-		{"the provider went down", func(b *bed) { b.idp.Behave(func(x *fakeidp.Behavior) { x.Fail = map[string]int{fakeidp.Token: 503} }) }, 503, "The login provider does not answer"},
-		{"the provider refuses", func(b *bed) { b.idp.Behave(func(x *fakeidp.Behavior) { x.TokenError = "invalid_grant" }) }, 403, "Your login was not accepted"},
+		}, 403, "AWS does not let you take this role", false},
+		{"the role allows shorter sessions only", func(b *bed) {
+			b.aws.set(func(a *aws) {
+				a.err = &webidentity.Denied{Code: "ValidationError", Message: "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."}
+			})
+		}, 403, "maximum session duration", true},
+		{"AWS throttles", func(b *bed) { b.aws.set(func(a *aws) { a.err = webidentity.ErrThrottled }) }, 503, "AWS does not answer", true},
+		{"the login is too old for AWS", func(b *bed) { b.aws.set(func(a *aws) { a.err = webidentity.ErrExpiredLogin }) }, 401, "Sign in again", false},
+		{"the provider went down", func(b *bed) { b.idp.Behave(func(x *fakeidp.Behavior) { x.Fail = map[string]int{fakeidp.Token: 503} }) }, 503, "The login provider does not answer", true},
+		{"the provider refuses", func(b *bed) { b.idp.Behave(func(x *fakeidp.Behavior) { x.TokenError = "invalid_grant" }) }, 403, "Your login was not accepted", false},
+		{"the provider does not know us", func(b *bed) { b.idp.Behave(func(x *fakeidp.Behavior) { x.TokenError = "invalid_client" }) }, 403, "tell the people who run it", true},
 		{"too many claims", func(b *bed) {
 			b.idp.SetUser(fakeidp.User{Username: "jane", Email: "jane@corp.example", Claims: map[string]any{"groups": strings.Repeat("x", 20<<10)}})
-		}, 403, "Your login says too much"},
+		}, 403, "Your login says too much", false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			b := newBed(t)
@@ -91,6 +101,9 @@ func TestTroubleAtLogin(t *testing.T) {
 			}
 			if _, ok := b.session(t, br); ok {
 				t.Error("there is a session")
+			}
+			if got := strings.Contains(b.log.String(), `"msg"="Request" "error"=`); got != row.alerts {
+				t.Errorf("logged as an error: %t, want %t:\n%s", got, row.alerts, b.log)
 			}
 			if got := b.upstream.took(); got != nil {
 				t.Errorf("the upstream got %v", got)

@@ -18,6 +18,9 @@ type Refused struct {
 	Reason string
 	// Message is one sentence for the person, with the way out of it.
 	Message string
+	// Operator says that it is not about the person: this site is set up in another
+	// way than the provider knows it.
+	Operator bool
 }
 
 // Error returns the reason.
@@ -53,7 +56,10 @@ func tokenError(ended string, err error) error {
 	case "invalid_grant":
 		return refuse(ended, "the token endpoint says invalid_grant: %.200q", answer.ErrorDescription)
 	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
-		return refuse(sayOperate, "the token endpoint says %s: %.200q", answer.ErrorCode, answer.ErrorDescription)
+		return &Refused{
+			Reason:  fmt.Sprintf("the token endpoint says %s: %.200q", answer.ErrorCode, answer.ErrorDescription),
+			Message: sayOperate, Operator: true,
+		}
 	case "":
 		return unavailable("asking for tokens", fmt.Errorf("status %d", answer.Response.StatusCode))
 	default:
