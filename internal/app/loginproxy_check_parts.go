@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 )
 
 func (s *loginProxySettings) checkOIDC(f *findings) {
@@ -34,9 +36,23 @@ func (s *loginProxySettings) checkOIDC(f *findings) {
 			f.note("--email-domain %s is given twice; the second is without effect", domain)
 		}
 	}
+	if s.IgnoreEmailVerification && s.policyNames("email") {
+		f.note("--ignore-email-verification lets whoever can name somebody else's address at the provider take their roles, because --role-policy decides by the claim email; decide by sub or groups, or leave it out unless the provider verifies addresses without saying so")
+	}
 	if s.IgnoreEmailVerification && len(s.EmailDomains) > 0 {
 		f.note("--ignore-email-verification lets in whoever can name an address of --email-domain at the provider; leave it out unless the provider verifies addresses without saying so")
 	}
+}
+
+// policyNames tells whether --role-policy decides by a claim; what is wrong with
+// the file is found where it is used.
+func (s *loginProxySettings) policyNames(claim string) bool {
+	text, err := os.ReadFile(s.RolePolicy)
+	if err != nil {
+		return false
+	}
+	policy, err := loginproxy.ParsePolicy(text)
+	return err == nil && policy.Names(claim)
 }
 
 func (s *loginProxySettings) checkIssuer(f *findings) {
@@ -116,8 +132,15 @@ func isHostPort(s string) bool {
 func (s *loginProxySettings) checkVault(f *findings) {
 	v := s.Vault
 	if v.Addr == "" {
+		if v.AuthMount == defaultAuthMount {
+			v.AuthMount = ""
+		}
+		if v.AWSMount == defaultAWSMount {
+			v.AWSMount = ""
+		}
 		for _, given := range []struct{ flag, value string }{
 			{"vault-auth-role", v.AuthRole}, {"vault-aws-role", v.AWSRole}, {"vault-name", v.Name}, {"vault-namespace", v.Namespace},
+			{"vault-auth-mount", v.AuthMount}, {"vault-aws-mount", v.AWSMount},
 			{"vault-ca-file", v.CAFile}, {"kubernetes-server", s.KubernetesServer}, {"kubernetes-ca-file", s.KubernetesCAFile},
 		} {
 			if given.value != "" {

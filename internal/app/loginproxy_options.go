@@ -74,6 +74,9 @@ const (
 	storeMemory     = "memory"
 	modeWebIdentity = "web-identity"
 	modeAssumeRole  = "assume-role"
+
+	defaultAuthMount = "jwt"
+	defaultAWSMount  = "aws"
 )
 
 // flagGroup is a part of the help text.
@@ -187,8 +190,8 @@ func (o *LoginProxyOptions) bindVault(flags *pflag.FlagSet) {
 	flags.StringVar(&v.AuthRole, "vault-auth-role", "", "`role` of Vault's JWT auth method to log in with")
 	flags.StringVar(&v.AWSRole, "vault-aws-role", "", "`role` of Vault's AWS secrets engine that issues the user")
 	flags.StringVar(&v.Name, "vault-name", "", "how the login page calls it; default: the role of --vault-aws-role")
-	flags.StringVar(&v.AuthMount, "vault-auth-mount", "jwt", "`path` of the JWT auth method")
-	flags.StringVar(&v.AWSMount, "vault-aws-mount", "aws", "`path` of the AWS secrets engine")
+	flags.StringVar(&v.AuthMount, "vault-auth-mount", defaultAuthMount, "`path` of the JWT auth method")
+	flags.StringVar(&v.AWSMount, "vault-aws-mount", defaultAWSMount, "`path` of the AWS secrets engine")
 	flags.StringVar(&v.Namespace, "vault-namespace", "", "Vault `namespace`")
 	flags.StringVar(&v.CAFile, "vault-ca-file", "", "`file` of the certificate authorities that Vault is trusted by; default: the system's")
 	flags.StringVar(&o.KubernetesServer, "kubernetes-server", "",

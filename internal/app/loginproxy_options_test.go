@@ -1,6 +1,8 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +110,10 @@ func TestLoginProxyLoginURL(t *testing.T) {
 }
 
 func TestLoginProxyNotes(t *testing.T) {
+	byEmail := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(byEmail, []byte("rules: [{claim: email, values: [jane@example.com], identities: [\"arn:aws:iam::123456789012:role/dev\"]}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []struct {
 		reason, want string
 		change       func(*LoginProxyOptions)
@@ -125,6 +131,10 @@ func TestLoginProxyNotes(t *testing.T) {
 		{"unverified addresses of a domain", "--ignore-email-verification lets in", func(o *LoginProxyOptions) {
 			o.IgnoreEmailVerification, o.EmailDomains = true, []string{"example.com"}
 		}},
+		{"unverified addresses that decide", "--role-policy decides by the claim email", func(o *LoginProxyOptions) {
+			o.IgnoreEmailVerification, o.RolePolicy = true, byEmail
+		}},
+		{"Vault's mount without Vault", "--vault-aws-mount is without effect", func(o *LoginProxyOptions) { o.Vault.AWSMount = "aws-eu" }},
 		{"CA without HTTPS", "--proxy-ca-file is without effect", func(o *LoginProxyOptions) { o.ProxyCAFile = "/dev/null" }},
 		{"the default said again", "--proxy-disable-csp-header is without effect", func(o *LoginProxyOptions) { o.ProxyDisableCSPHeader = true }},
 		{"Vault's role without Vault", "--vault-aws-role is without effect", func(o *LoginProxyOptions) { o.Vault.AWSRole = "dev" }},

@@ -79,7 +79,8 @@ const (
 // choose shows the roles to somebody who is not logged in. The form carries a
 // MAC of a cookie, so that it cannot be sent without one that this browser holds.
 // Somebody who can plant cookies can plant one of their own with its MAC: what
-// that lets them do is choose the role of a login that has yet to happen.
+// that lets them do is choose the role of a login that has yet to
+// happen. Other origins are refused besides.
 func (p *Proxy) choose(rec *record, r *http.Request, back string) {
 	value, ok := cookie(r, p.cookieName(rec.peer, csrfSuffix))
 	if !ok || len(value) != base64.RawURLEncoding.EncodedLen(csrfSize) || !isToken(value) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if mistakes, ok := errors.AsType[*yaml.TypeError](err); ok {
 		var errs []error
 		for _, mistake := range mistakes.Errors {
-			errs = append(errs, fmt.Errorf("role policy: %s", strings.ReplaceAll(mistake, " in type loginproxy.policyRule", "")))
+			errs = append(errs, fmt.Errorf("role policy: %s", inWords(mistake)))
 		}
 		return nil, errors.Join(errs...)
 	}
@@ -76,6 +77,38 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	return &Policy{file.Rules}, nil
 }
 
+// Names tells whether a rule decides by a claim.
+func (p *Policy) Names(claim string) bool {
+	return slices.ContainsFunc(p.rules, func(r policyRule) bool { return r.Claim == claim })
+}
+
+// inWords puts a mistake that the decoder found without the types of Go.
+func inWords(mistake string) string {
+	if m := regexp.MustCompile(`^(line \d+): field (.+) not found in type (\S+)`).FindStringSubmatch(mistake); m != nil {
+		if strings.HasSuffix(m[3], "policyRule") {
+			return fmt.Sprintf("%s: a rule has no field %q; it has claim, values, everyone and identities", m[1], m[2])
+		}
+		return fmt.Sprintf("%s: there is no field %q beside rules", m[1], m[2])
+	}
+	m := regexp.MustCompile(`(?s)^(line \d+): cannot unmarshal .+ into (.+)$`).FindStringSubmatch(mistake)
+	if m == nil {
+		return mistake
+	}
+	switch what := m[2]; {
+	case what == "bool":
+		return m[1] + ": here belongs true or false"
+	case what == "string":
+		return m[1] + ": here belongs one text"
+	case what == "[]string":
+		return m[1] + ": here belongs a list, as [one, two]"
+	case strings.HasPrefix(what, "[]"):
+		return m[1] + ": here belongs a list of rules, each of which begins with a dash"
+	case strings.HasSuffix(what, "policyRule"):
+		return m[1] + ": here belongs a rule, with claim, values and identities"
+	}
+	return m[1] + ": here belongs rules: with a list of rules"
+}
+
 func (r policyRule) check() error {
 	switch {
 	case len(r.Identities) == 0:
@@ -97,10 +130,14 @@ func (r policyRule) check() error {
 // check refuses a policy that grants what nobody can choose.
 func (p *Policy) check(identities []identity) error {
 	var errs []error
+	known := make([]string, 0, len(identities))
+	for _, i := range identities {
+		known = append(known, i.key)
+	}
 	for i, r := range p.rules {
 		for _, key := range r.Identities {
 			if !has(identities, key) {
-				errs = append(errs, fmt.Errorf("role policy: rule %d grants %s, which is not among the identities", i+1, key))
+				errs = append(errs, fmt.Errorf("role policy: rule %d grants %s, which is not among the identities; these are %s: correct it, or add a role with --iam-role, or a Vault, which is called vault: and its --vault-name", i+1, key, strings.Join(known, ", ")))
 			}
 		}
 	}

@@ -39,8 +39,8 @@ func TestParsePolicy(t *testing.T) {
 		{"rules: [{everyone: true, identities: [a]}]", ""},
 		{"", "role policy: there is no rule in it, so that nobody could log in"},
 		{"rules: []", "role policy: there is no rule in it, so that nobody could log in"},
-		{"rule: []", "role policy: line 1: field rule not found in type struct { Rules []loginproxy.policyRule \"yaml:\\\"rules\\\"\" }"},
-		{"rules: [{claims: groups}]", "role policy: line 1: field claims not found"},
+		{"rule: []", `role policy: line 1: there is no field "rule" beside rules`},
+		{"rules: [{claims: groups}]", `role policy: line 1: a rule has no field "claims"; it has claim, values, everyone and identities`},
 		{"rules: [{claim: groups, values: [a]}]", "role policy: rule 1 grants no identities"},
 		{"rules: [{values: [a], identities: [b]}]", "role policy: rule 1 names no claim; if it is meant for everyone, say everyone: true"},
 		{"rules: [{claim: a, identities: [b]}]", "role policy: rule 1 lists no values of the claim"},
@@ -58,6 +58,28 @@ func TestParsePolicy(t *testing.T) {
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.text, diff)
 		}
+	}
+}
+
+// TestPolicyMistakesInWords: people who write a policy do not know Go.
+func TestPolicyMistakesInWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"rule: []": `line 1: there is no field "rule" beside rules`,
+		"rules:\n- claims: groups\n  everyone: true\n  identities: [a]":  `line 2: a rule has no field "claims"; it has claim, values, everyone and identities`,
+		"rules:\n- claim: groups\n  values: platform\n  identities: [a]": "line 3: here belongs a list, as [one, two]",
+		"rules:\n- claim: [groups]\n  values: [a]\n  identities: [a]":    "line 2: here belongs one text",
+		"rules:\n- everyone: please\n  identities: [a]":                  "line 2: here belongs true or false",
+		"rules: everyone": "line 1: here belongs a list of rules, each of which begins with a dash",
+		"rules: [all]":    "line 1: here belongs a rule, with claim, values and identities",
+		"- everyone":      "line 1: here belongs rules: with a list of rules",
+	} {
+		if _, err := loginproxy.ParsePolicy([]byte(text)); err == nil || err.Error() != "role policy: "+want {
+			t.Errorf("%q: got %v, want %s", text, err, want)
+		}
+	}
+	got, err := loginproxy.ParsePolicy([]byte(goodPolicy))
+	if err != nil || !got.Names("groups") || got.Names("email") {
+		t.Errorf("names groups %t, email %t, %v", got.Names("groups"), got.Names("email"), err)
 	}
 }
 

@@ -112,6 +112,16 @@ func TestTroubleAtLogin(t *testing.T) {
 	}
 }
 
+// TestWaysBack: a page that refuses a login leads to the next one.
+func TestWaysBack(t *testing.T) {
+	br := newBed(t).browser(t)
+	for _, target := range []string{"/login/oauth/callback?error=access_denied", "/login/oauth/callback?error=access_denied&state=x", "/login/oauth/callback?code=x&state=x"} {
+		if a := br.page(target); a.StatusCode < 400 || !strings.Contains(a.body, `href="/login"`) {
+			t.Errorf("%s: %d without a link to the sign-in page: %s", target, a.StatusCode, a.body)
+		}
+	}
+}
+
 // TestALoggedOutSessionIsNotUsedAgain, neither by the cookie nor by the back
 // button.
 func TestALoggedOutSessionIsNotUsedAgain(t *testing.T) {
