@@ -53,6 +53,22 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestOriginsAreWrittenAsBrowsersDo: else no WebSocket would come from ours.
+func TestOriginsAreWrittenAsBrowsersDo(t *testing.T) {
+	for written, want := range map[string]string{
+		"https://dash.example:443": "https://dash.example", "http://dash.example:80": "http://dash.example", "https://[::1]:443": "https://[::1]",
+		"https://dash.example:8443": "https://dash.example:8443", "https://dash.example:80": "https://dash.example:80",
+	} {
+		u, err := url.Parse(written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := origin(withoutDefaultPort(u)); got != want {
+			t.Errorf("%s: got %s, want %s", written, got, want)
+		}
+	}
+}
+
 // TestInventedSessionsCostNothing: what the store does not know is forgotten.
 func TestInventedSessionsCostNothing(t *testing.T) {
 	p := &Proxy{c: Config{Sessions: session.NewMemory(session.MemoryConfig{}), CookieName: "eks", Now: testNow, Rand: rand.Reader, Log: logr.Discard()}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log" //nolint:depguard // what ReverseProxy takes
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -52,6 +53,8 @@ func New(c Config) (*Proxy, error) {
 		}
 	}
 	if c.PublicURL != nil {
+		c.PublicURL = withoutDefaultPort(c.PublicURL)
+		p.c.PublicURL = c.PublicURL
 		if err := p.crossing.AddTrustedOrigin(origin(c.PublicURL)); err != nil {
 			return nil, fmt.Errorf("the public URL: %w", err)
 		}
@@ -98,6 +101,15 @@ func checkURLs(c Config) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// withoutDefaultPort writes an origin as browsers do.
+func withoutDefaultPort(u *url.URL) *url.URL {
+	plain := *u
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		plain.Host = strings.TrimSuffix(u.Host, ":"+u.Port())
+	}
+	return &plain
 }
 
 func checkParts(c Config) error {
