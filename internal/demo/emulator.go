@@ -22,11 +22,14 @@ const (
 	// adminUser is the IAM user that the demo's own key belongs to. No rule
 	// matches it.
 	adminUser = "demo-admin"
+	// eksCluster is the name of the demo's cluster in the emulated EKS.
+	eksCluster = "demo"
 )
 
 // emulator is AWS on a loopback address.
 type emulator struct {
 	url         string
+	aws         *fakeaws.Server
 	keyID       string
 	secret      string
 	server      *http.Server
@@ -69,10 +72,13 @@ func startEmulator(ctx context.Context, address string, anyPort bool) (*emulator
 	if moved {
 		e.movedFrom = address
 	}
-	handler := fakeaws.New(fakeaws.Config{
+	e.aws = fakeaws.New(fakeaws.Config{
 		AccountID: accountID, AccessKeyID: e.keyID, SecretAccessKey: e.secret, AdminUser: adminUser,
 	})
-	e.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	if err := e.aws.AddCluster(eksCluster, fakeaws.ModeAPIConfigMap); err != nil {
+		return nil, errors.Join(fmt.Errorf("emulating EKS: %w", err), l.Close())
+	}
+	e.server = &http.Server{Handler: e.aws, ReadHeaderTimeout: 10 * time.Second}
 	go func() { e.serveResult <- e.server.Serve(l) }()
 	return e, nil
 }

@@ -22,7 +22,7 @@ import (
 func envText(e *emulator, kubeconfig string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Made by aws-auth-refresher demo. Source it:  . .demo/env
-# It points AWS tools at the emulated IAM and kubectl at the demo's cluster.
+# It points AWS tools at the emulated IAM, EKS and SQS, and kubectl at the demo's cluster.
 #
 # STS is at the same address, for tools that need it, too:
 #   aws sts get-caller-identity --endpoint-url %[1]s
@@ -34,6 +34,8 @@ unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN
 `, e.url, region)
 	for _, v := range [][2]string{
 		{"AWS_ENDPOINT_URL_IAM", e.url},
+		{"AWS_ENDPOINT_URL_EKS", e.url},
+		{"AWS_ENDPOINT_URL_SQS", e.url},
 		{"AWS_ACCESS_KEY_ID", e.keyID},
 		{"AWS_SECRET_ACCESS_KEY", e.secret},
 		{"AWS_REGION", region},

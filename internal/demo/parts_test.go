@@ -96,7 +96,7 @@ func TestEnvIsReadByAShell(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"AWS_ENDPOINT_URL_IAM": e.url, "AWS_ACCESS_KEY_ID": e.keyID, "AWS_SECRET_ACCESS_KEY": e.secret,
+		"AWS_ENDPOINT_URL_IAM": e.url, "AWS_ENDPOINT_URL_EKS": e.url, "AWS_ENDPOINT_URL_SQS": e.url, "AWS_ACCESS_KEY_ID": e.keyID, "AWS_SECRET_ACCESS_KEY": e.secret,
 		"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
 		"KUBECONFIG": "/it's here/$HOME/kubeconfig",
 	}

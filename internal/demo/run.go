@@ -13,11 +13,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
 )
 
@@ -131,7 +129,9 @@ func (d *demo) build(ctx context.Context, fail context.CancelCauseFunc) (*world,
 	w.patience = 30*time.Second + 4*d.RefreshInterval
 	w.log = filepath.Join(dir, logName)
 	w.dir = dir
-	d.controller(w, log, fail)
+	if err := d.controller(w, log, fail); err != nil {
+		return nil, err
+	}
 	if c.given {
 		d.part("authenticator", "none: this API server does not ask the demo's, so the steps with tokens are left out")
 		return w, nil
@@ -222,37 +222,6 @@ func (d *demo) install(ctx context.Context, c *cluster) error {
 		return err
 	}
 	return c.awaitRights(ctx)
-}
-
-// controller runs the controller as it runs in a pod, but for its addresses.
-func (d *demo) controller(w *world, log logr.Logger, fail context.CancelCauseFunc) {
-	var o app.ControllerOptions
-	o.BindFlags(pflag.NewFlagSet("controller", pflag.ContinueOnError))
-	o.RefreshInterval = d.RefreshInterval
-	o.MetricsAddress, o.ProbeAddress = "0", "0"
-	d.background("controller", w, fail, func(ctx context.Context) error {
-		return app.RunController(ctx, o, app.ControllerDeps{Cluster: w.cluster.controller, AWS: w.emulator.config(), Log: log})
-	})
-	d.part("controller", "looks every %s; its log is %s", d.RefreshInterval, w.log)
-	d.part("", "it has the rights of deploy/common.yaml, as %s", serviceAccount)
-}
-
-// background runs a part until the demo ends.
-func (d *demo) background(name string, w *world, fail context.CancelCauseFunc, run func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		err := run(ctx)
-		if ctx.Err() == nil {
-			fail(fmt.Errorf("the %s ended by itself (its log is %s): %w", name, w.log, err))
-		}
-	}()
-	d.atEnd(func() error {
-		cancel()
-		<-ended
-		return nil
-	})
 }
 
 // invite says what there is to try.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,8 +33,11 @@ type world struct {
 	emulator *emulator
 	core     corev1client.CoreV1Interface
 	iam      *iam.Client
-	log      string        // path of the controller's log
-	patience time.Duration // how long something may take before it counts as failed
+	eks      *eks.Client
+	// refresher is the controller.
+	refresher *refresher
+	log       string        // path of the controller's log
+	patience  time.Duration // how long something may take before it counts as failed
 
 	rules *corev1.ConfigMap // those of the README
 	// foreign is what others wrote into aws-auth, by key.
@@ -64,7 +68,7 @@ func newWorld(s *screen, c *cluster, e *emulator) (*world, error) {
 		return nil, fmt.Errorf("reading the demo's aws-auth: %w", err)
 	}
 	return &world{
-		screen: s, cluster: c, emulator: e, core: core, iam: iam.NewFromConfig(e.config()),
+		screen: s, cluster: c, emulator: e, core: core, iam: iam.NewFromConfig(e.config()), eks: eks.NewFromConfig(e.config()),
 		rules: written, foreign: awsAuth.Data,
 	}, nil
 }
