@@ -101,12 +101,13 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show it all at work: a small EKS on this machine",
-		Long: `demo starts a real kube-apiserver and etcd, an emulated AWS (IAM and STS), the
-controller and the authenticator, then creates and deletes IAM users as Vault does
-and shows how each gets into kube-system/aws-auth and out of it, and that its own
-token opens the API server as long as it is in. The login proxy stands in front of
-a small dashboard, with an OpenID provider and a Vault to log in by. Afterwards it
-stays up for you to try things, until Ctrl-C.
+		Long: `demo starts a real kube-apiserver and etcd, an emulated AWS (IAM, STS, EKS
+and SQS), the controller and the authenticator, then creates and deletes IAM users
+as Vault does and shows how each gets into kube-system/aws-auth and out of it, and
+that its own token opens the API server as long as it is in. The controller is
+started again on the way, to hear IAM's events and to fill access entries. The
+login proxy stands in front of a small dashboard, with an OpenID provider and a
+Vault to log in by. Afterwards it stays up for you to try things, until Ctrl-C.
 
 It writes kubeconfig (yours), user.kubeconfig (an IAM user's), env (to be sourced,
 for kubectl, the AWS CLI and Vault), controller.log and authenticator (what the API

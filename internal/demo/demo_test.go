@@ -34,6 +34,15 @@ func TestOnce(t *testing.T) {
 		"an edit by hand stays":                   `tmp-foo-one is in, too, and not a byte of the edit has changed`,
 		"drift is mended":                         `kubectl edit deletes the entry of vault-jane-\S+\n +\S+s later it is there again`,
 		"a misspelled rule, in its own words":     `\| mapUsers rule 1 \(line 2\): unknown field "arnRegexp"; did you mean "arnRegex"\?`,
+		"a slip that is accepted":                 `the first rule now says "- develpers"; that is a valid group,\n +so the entry of vault-jane-\S+ has it, too$`,
+		"the rollback's own difference":           `aws-auth-refresher rollback, done after \S+s:\n( +\| .*\n)* +\| -  - develpers\n +\| \+  - developers\n`,
+		"which version, and that it pauses":       `\| aws-auth is back at version \d+ as far as our entries go\.\n +\| The refresher is paused and changes nothing until: aws-auth-refresher resume`,
+		"resumed":                                 `\| The refresher goes on\.\n +\S+s later the pause is over, and the right group stays$`,
+		"the queue of events":                     `the controller runs with --refresh-interval 1m0s\n +--events-queue-url http://127\.0\.0\.1:\d+/123456789012/iam-events$`,
+		"sooner than the interval":                `\S+s after CreateUser tmp-foo-announced is in; without its event it would have waited$`,
+		"access entries by the same rules":        `EKS has an access entry for each of our 3 entries in aws-auth:\n +\| arn:aws:iam::123456789012:user/vault-jane-\S+: vault:jane, groups developers\n`,
+		"system:masters as a policy":              `user/tmp-foo-one: foo, policy AmazonEKSClusterAdminPolicy$`,
+		"access entries emptied":                  `back to --target configmap: \S+s later the access entries are gone,\n +and everybody is in aws-auth still$`,
 		"the breaker, and how to approve":         `the rules no longer grant 12 of our entries at once; .* aws-auth-refresher\.io/approve-removal=[0-9a-f]{16}`,
 		"approved":                                `all 12 are out; the others stay`,
 		"a login, as a browser does it":           `http://localhost:\d+: choose a role, log in at the provider, AssumeRoleWithWebIdentity, dashboard: \S+s\n`,
@@ -46,16 +55,16 @@ func TestOnce(t *testing.T) {
 		"let in by the controller":                `has let the user in: vault:jwt-jane-dashboard, groups developers, system:authenticated$`,
 		"taken back":                              `the lease is revoked, and the IAM user is gone$`,
 		"why it takes a while":                    `waiting: a user is taken for gone when two listings of IAM, begun 10 s apart or more,`,
-		"gone":                                    `1\d\.\ds after DeleteUser both are out`,
+		"gone":                                    `1\d\.\ds after DeleteUser all three are out`,
 		"foreign bytes":                           `all \d+ bytes of EKS, of an administrator and of the edit are identical`,
-		"the verdict comes last":                  `\ndemo: all 15 steps passed in \d+\.\ds\n$`,
+		"the verdict comes last":                  `\ndemo: all 18 steps passed in \d+\.\ds\n$`,
 	} {
 		if !regexp.MustCompile(`(?m)` + pattern).MatchString(out) {
 			t.Errorf("%s: nothing like %s", reason, pattern)
 		}
 	}
-	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 15 {
-		t.Errorf("%d steps say ok with their time, want 15", n)
+	if n := len(regexp.MustCompile(`(?m)^ +ok \(\S+\)$`).FindAllString(out, -1)); n != 18 {
+		t.Errorf("%d steps say ok with their time, want 18", n)
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("colored, though it is not a terminal")
@@ -93,15 +102,15 @@ func TestInterrupted(t *testing.T) {
 		during string
 		signal os.Signal
 	}{
-		{"while the API server starts", "emulated IAM and STS", os.Interrupt},
-		{"during a step", "[ 2/15]", syscall.SIGTERM},
+		{"while the API server starts", "emulated IAM, STS", os.Interrupt},
+		{"during a step", "[ 2/18]", syscall.SIGTERM},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			p := start(t)
 			p.says(tt.during)
 			p.signal(tt.signal)
 			if code := p.exit(); code != 130 || !strings.Contains(p.output(), "demo: interrupted") {
-				t.Errorf("exit code %d, want 150", code)
+				t.Errorf("exit code %d, want 130", code)
 			}
 			if strings.Contains(p.output(), "FAILED") {
 				t.Error("an interruption is not a failed step")

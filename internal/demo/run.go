@@ -171,7 +171,7 @@ func (d *demo) emulator(ctx context.Context) (*emulator, error) {
 	if e.movedFrom != "" {
 		d.say("  %s", d.paint(yellow, e.movedFrom+" is taken by another program; a free port is used instead"))
 	}
-	d.part("AWS", "emulated IAM and STS of account %s at %s", accountID, e.url)
+	d.part("AWS", "emulated IAM, STS, EKS and SQS of account %s at %s", accountID, e.url)
 	return e, nil
 }
 
@@ -249,6 +249,7 @@ func (d *demo) invite(ctx context.Context, w *world) error {
   kubectl -n kube-system edit configmap aws-auth-refresher
   kubectl -n kube-system get configmap aws-auth-refresher-status -o yaml
   AWS_ENDPOINT_URL_STS=$AWS_ENDPOINT_URL_IAM bin/aws-auth-refresher plan
+  bin/aws-auth-refresher history                      # and then: rollback, resume
 
   # a Vault server
   vault secrets enable aws

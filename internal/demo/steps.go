@@ -213,17 +213,18 @@ func vaultRevokes(ctx context.Context, w *world) error {
 	if err := w.revoke(ctx, w.vault); err != nil {
 		return err
 	}
-	name := handMadeUser
-	if _, err := w.iam.DeleteUser(ctx, &iam.DeleteUserInput{UserName: &name}); err != nil {
-		return err
+	for _, name := range []string{handMadeUser, announcedUser} {
+		if _, err := w.iam.DeleteUser(ctx, &iam.DeleteUserInput{UserName: &name}); err != nil {
+			return err
+		}
 	}
-	w.note("iam: DeleteUser %s, and of %s", w.vault, handMadeUser)
+	w.note("iam: DeleteUser %s, %s and %s", w.vault, handMadeUser, announcedUser)
 	w.note("waiting: a user is taken for gone when two listings of IAM, begun 10 s apart or more,\n" +
 		"lack it and GetUser says so, too; an empty or wrong listing locks nobody out")
 	if _, err := w.awaitEntries(ctx, false, w.made...); err != nil {
 		return err
 	}
-	w.note("%s after DeleteUser both are out", brief(time.Since(begun)))
+	w.note("%s after DeleteUser all three are out", brief(time.Since(begun)))
 	return nil
 }
 
