@@ -1,0 +1,325 @@
+package controllers
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// soakCheck holds the world against what must always be true:
+//
+//   - each write of ours changes no byte that is somebody else's, is preceded
+//     by its record, gives nobody anything but what the rules say, takes access
+//     from nobody who exists and is granted it, and takes it from no more than
+//     the breaker allows;
+//   - whoever is granted access has it an interval after all trouble ended;
+//   - whoever is not granted it loses it within an interval, or is held by the
+//     breaker, for no longer than its hold; the entries of those who are gone
+//     follow when listings have shown it;
+//   - after a refresh that ended well the record is what stands in aws-auth;
+//   - a refresh ends badly only in trouble.
+type soakCheck struct {
+	window map[rules.Kind][]rules.Removal // what went at once, lately
+	off    map[string]time.Time           // since when what stands is not what should
+}
+
+// bound is the time within which a refresh comes.
+func (s *soak) bound() time.Duration { return s.config.RefreshInterval*107/100 + 2*time.Second }
+
+// judge holds a write of a replica against the rules of writing.
+func (s *soak) judge(r *replica, old, now soakData) {
+	for key := range both(old, now) {
+		s.summary.Checks++
+		switch key {
+		case "mapUsers", "mapRoles":
+			s.judgeText(key, old, now)
+		default:
+			if old[key] != now[key] {
+				s.violation("%s changes %s from %q to %q", r.name, key, old[key], now[key])
+			}
+		}
+	}
+	s.judgeRecord(r, now)
+	for _, kind := range rules.Kinds() {
+		before, after := s.reader.ours(old, kind), s.reader.ours(now, kind)
+		gone := 0
+		for _, key := range slices.Sorted(maps.Keys(before)) {
+			if _, stays := after[key]; !stays {
+				s.note("%s takes out %s", r.name, key)
+				gone += s.judgeRemoval(r, key)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(after)) {
+			if after[key] != before[key] {
+				s.note("%s writes %s: %v", r.name, key, after[key])
+				s.judgeAddition(r, key, after[key])
+			}
+		}
+		s.judgeBreaker(kind, gone, len(before))
+	}
+}
+
+func both(a, b soakData) map[string]bool {
+	keys := map[string]bool{}
+	for key := range a {
+		keys[key] = true
+	}
+	for key := range b {
+		keys[key] = true
+	}
+	return keys
+}
+
+func (s *soak) judgeText(key string, old, now soakData) {
+	before, was := old[key]
+	after, is := now[key]
+	if before == after && was == is {
+		return
+	}
+	readable := s.reader.readable(before)
+	if !readable || foreignText(before) != foreignText(after) {
+		s.violation("a foreign byte of %s changes:\n%q\n%q\nsomebody else's:\n%q\n%q", key, before, after, foreignText(before), foreignText(after))
+	}
+	hadOurs, hasOurs := strings.Contains(before, soakMark), strings.Contains(after, soakMark)
+	switch original, known := s.doc.original[key]; {
+	case !hadOurs && hasOurs && was:
+		s.doc.original[key] = &before
+	case !hadOurs && hasOurs:
+		s.doc.original[key] = nil
+	case hadOurs && !hasOurs && known && (original == nil) == is:
+		s.violation("%s was there before us: %v, and is after us: %v", key, original != nil, is)
+	case hadOurs && !hasOurs && known && original != nil && *original != after:
+		s.violation("%s was %q before our first entry, and is %q after the last", key, *original, after)
+	}
+}
+
+// judgeRecord: what is written was recorded before.
+func (s *soak) judgeRecord(r *replica, now soakData) {
+	recorded := map[string]bool{}
+	for _, o := range s.recorded().Entries {
+		if !forgotten(o, s.now()) {
+			recorded[ownedTrack(o)+" "+o.Digest] = true
+		}
+	}
+	for _, kind := range rules.Kinds() {
+		for key, g := range s.reader.ours(now, kind) {
+			s.summary.Checks++
+			if !recorded[key+" "+digestOf(g)] {
+				s.violation("%s writes %s, which is not in its record", r.name, key)
+			}
+		}
+	}
+}
+
+func digestOf(g grantedTo) string {
+	return rules.ContentDigest(g.username, strings.Split(g.groups, ","))
+}
+
+func ownedTrack(o rules.Owned) string {
+	a, err := arn.Parse(o.ARN)
+	if err == nil && o.Kind == rules.Role {
+		return trackKey(o.Kind, a.WithoutPath().String())
+	}
+	return trackKey(o.Kind, o.ARN)
+}
+
+func (s *soak) recorded() rules.Record {
+	_, record, err := (store{s.admin, s.config.Names}).readRecord(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+	return record
+}
+
+// judgeRemoval returns 1 for what counts towards the breaker's limits.
+func (s *soak) judgeRemoval(r *replica, key string) int {
+	s.summary.Checks++
+	t := s.iam.tracks[key]
+	switch {
+	case t == nil:
+		s.violation("%s was never anybody", key)
+	case t.want != nil && !t.since.After(r.began) && s.seen(t.by):
+		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
+	case t.exists && !t.taken && t.want == nil && s.given.approved.IsZero() && s.now().Sub(t.since) < soakHold:
+		return 1
+	}
+	return 0
+}
+
+// seen reports whether AWS shows a principal that exists, or has not been
+// silent about it for long enough to be believed.
+func (s *soak) seen(p *soakPrincipal) bool {
+	lied := s.calm.aws.Add(2 * s.bound()).After(s.now())
+	return !s.now().Before(p.got) || !lied && s.now().Before(p.gap.Add(10*time.Second))
+}
+
+func (s *soak) judgeAddition(r *replica, key string, g grantedTo) {
+	s.summary.Checks++
+	t := s.iam.tracks[key]
+	if t == nil || t.taken {
+		s.violation("%s writes an entry for %s, which is nobody's or somebody else's", r.name, key)
+		return
+	}
+	want := grant(s.given.list, t.by.soakName)
+	if s.given.at.Before(r.began) && (want == nil || *want != g) {
+		s.violation("%s writes %v for %s; the rules give %v", r.name, g, key, want)
+	}
+}
+
+func (s *soak) judgeBreaker(kind rules.Kind, gone, whole int) {
+	s.summary.Checks++
+	recent := slices.DeleteFunc(s.check.window[kind], func(x rules.Removal) bool { return s.now().Sub(x.At) >= soakHold })
+	went := 0
+	for _, x := range recent {
+		went += x.Count
+	}
+	if gone > 0 {
+		recent = append(recent, rules.Removal{At: s.now(), Count: gone})
+	}
+	s.check.window[kind] = recent
+	limits := removal.Defaults()
+	if n := went + gone; gone > 0 && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
+		s.violation("%d of %d %ss lose access at once, %d before", gone, whole, kind, went)
+	}
+}
+
+// checkAll holds what stands against what should.
+func (s *soak) checkAll() {
+	if s.api.down || s.summary.Violations > 0 {
+		return
+	}
+	if s.summary.Steps%4 == 0 {
+		s.checkCopy()
+	}
+	if s.doc.missing {
+		return
+	}
+	for _, kind := range rules.Kinds() {
+		ours := s.reader.ours(s.doc.data, kind)
+		for _, key := range slices.Sorted(maps.Keys(s.iam.tracks)) {
+			if t := s.iam.tracks[key]; t.kind == kind {
+				s.checkAccess(key, t, ours)
+			}
+		}
+	}
+}
+
+// checkCopy: nobody wrote aws-auth unseen.
+func (s *soak) checkCopy() {
+	cm, err := s.admin.Get(s.Context(), "aws-auth", metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		s.Fatal(err)
+	}
+	s.summary.Checks++
+	if s.doc.exists != (err == nil) || err == nil && !maps.Equal(s.doc.data, cm.Data) {
+		s.violation("aws-auth is another one than was written: %v %q", err, cm.Data)
+	}
+}
+
+// checkAccess holds one entry against what should stand.
+func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) {
+	s.summary.Checks++
+	have, in := ours[key]
+	calm := later(later(s.calm.api, s.calm.process), s.calm.doc[t.kind])
+	overdue := func(since time.Time, bound time.Duration) bool {
+		return s.now().Sub(later(since, calm)) > bound
+	}
+	if t.want == nil && !in || t.want != nil && in && have == *t.want {
+		delete(s.check.off, key)
+		return
+	}
+	if _, known := s.check.off[key]; !known {
+		s.check.off[key] = s.now()
+	}
+	calm = later(calm, s.check.off[key])
+	switch {
+	case t.want != nil:
+		since := later(later(t.since, t.by.listed), s.calm.aws)
+		if overdue(since, s.bound()) {
+			s.violation("%s has %v (%v) instead of %v since %s", key, have, in, *t.want, later(since, calm))
+		}
+	case t.exists || t.taken:
+		if overdue(t.since, s.bound()) {
+			s.checkHeld(key, t, t.since, calm)
+		}
+	default:
+		since := later(later(t.since, s.calm.aws), later(t.by.listed, t.by.got))
+		for _, r := range s.replicas {
+			if r.active {
+				since = later(since, r.started)
+			}
+		}
+		if overdue(since, 4*s.bound()) {
+			s.checkHeld(key, t, since, calm)
+		}
+	}
+}
+
+// checkHeld: what stands without a grant must be held, and not for too long.
+func (s *soak) checkHeld(key string, t *soakTrack, since, calm time.Time) {
+	held := false
+	for _, o := range s.recorded().Entries {
+		held = held || ownedTrack(o) == key && !o.HeldSince.IsZero()
+	}
+	approved := !s.given.approved.IsZero() && s.now().Sub(later(later(s.given.approved, since), calm)) > s.bound()
+	switch {
+	case !held:
+		s.violation("%s (exists: %v) has access without a grant since %s, and is not held", key, t.exists, later(since, calm))
+	case t.taken:
+		s.violation("%s is held although somebody else's entry stands for it", key)
+	case approved:
+		s.violation("%s is held although its removal is approved", key)
+	case s.now().Sub(later(since, calm)) > soakHold+2*s.bound():
+		s.violation("%s is held since %s", key, later(since, calm))
+	}
+}
+
+// checkRecord: after a refresh that ended well the record is what stands.
+func (s *soak) checkRecord(r *replica) {
+	if r.met || s.depth > 0 || s.doc.missing {
+		return
+	}
+	record := s.recorded()
+	stands := map[string]bool{}
+	held, counted := map[rules.Kind]int{}, map[rules.Kind]int{}
+	for _, o := range record.Entries {
+		if o.Forget.IsZero() {
+			stands[ownedTrack(o)+" "+o.Digest] = true
+		}
+		if !o.HeldSince.IsZero() {
+			held[o.Kind]++
+		}
+	}
+	for _, x := range record.Removals {
+		counted[x.Kind] += x.Count
+	}
+	for _, kind := range rules.Kinds() {
+		s.summary.Checks++
+		if held[kind] > 0 && held[kind]+counted[kind] <= removal.Defaults().MaxCount {
+			s.violation("%d %ss are held, which are not too many", held[kind], kind)
+		}
+		if readable := s.reader.readable(s.doc.data[kind.DataKey()]); !readable {
+			continue
+		}
+		for key, g := range s.reader.ours(s.doc.data, kind) {
+			s.summary.Checks++
+			if !stands[key+" "+digestOf(g)] {
+				s.violation("%s stands in aws-auth, but not in the record", key)
+			}
+			delete(stands, key+" "+digestOf(g))
+		}
+		for key := range stands {
+			if !r.applied && strings.HasPrefix(key, string(kind)+" ") {
+				s.violation("%s stands in the record, but not in aws-auth", key)
+			}
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// soakMark begins every user name that the rules give, and none that others do.
+const soakMark = "ours:"
+
+// soakName names a principal.
+type soakName struct {
+	kind       rules.Kind
+	path, name string
+}
+
+func fooUser(i int) soakName { return soakName{rules.User, "/", fmt.Sprintf("tmp-foo-%02d", i)} }
+
+func (n soakName) arn() string {
+	return "arn:aws:iam::" + accountID + ":" + string(n.kind) + n.path + n.name
+}
+
+// entryARN is what aws-auth must hold: without the path, for roles.
+func (n soakName) entryARN() string {
+	if n.kind == rules.Role {
+		n.path = "/"
+	}
+	return n.arn()
+}
+
+// soakPrincipal is what is true of one ARN, whatever AWS says.
+type soakPrincipal struct {
+	soakName
+	exists bool
+	// listed and got are from when on AWS shows it, or, where it does not
+	// exist, until when it did.
+	listed, got time.Time
+	// gap is when AWS stopped listing what had this ARN before; zero: nothing.
+	gap time.Time
+}
+
+// soakIAM is what is true of the account.
+type soakIAM struct {
+	all    map[string]*soakPrincipal // by ARN
+	tracks map[string]*soakTrack     // by kind and entry ARN
+	lag    fakeaws.Lag
+}
+
+// grantedTo is what an entry says.
+type grantedTo struct{ username, groups string }
+
+// soakTrack is since when an entry has been wanted, or not wanted.
+type soakTrack struct {
+	kind   rules.Kind
+	want   *grantedTo
+	since  time.Time
+	by     *soakPrincipal
+	taken  bool // somebody else's entry stands for it
+	exists bool
+}
+
+func trackKey(kind rules.Kind, entryARN string) string {
+	return string(kind) + " " + strings.ToLower(entryARN)
+}
+
+func (s *soak) named(kind rules.Kind, name string) *soakPrincipal {
+	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
+		if p := s.iam.all[key]; p.exists && p.kind == kind && p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (s *soak) create(n soakName) {
+	if s.named(n.kind, n.name) != nil {
+		return
+	}
+	var err error
+	if n.kind == rules.Role {
+		_, err = s.aws.CreateRole(n.path, n.name, "")
+	} else {
+		_, err = s.aws.CreateUser(n.path, n.name)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	p := s.iam.all[n.arn()]
+	if p == nil {
+		p = &soakPrincipal{soakName: n}
+		s.iam.all[n.arn()] = p
+	} else {
+		p.gap = p.listed
+	}
+	p.exists, p.listed, p.got = true, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
+	s.note("created %s", n.arn())
+	s.retrack()
+}
+
+func (s *soak) remove(p *soakPrincipal) {
+	if !p.exists {
+		return
+	}
+	var err error
+	if p.kind == rules.Role {
+		err = s.aws.DeleteRole(p.name)
+	} else {
+		err = s.aws.DeleteUser(p.name)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	p.exists, p.listed, p.got = false, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
+	s.note("deleted %s", p.arn())
+	s.retrack()
+}
+
+// living gives those that exist, in a fixed order.
+func (s *soak) living() []*soakPrincipal {
+	var list []*soakPrincipal
+	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
+		if s.iam.all[key].exists {
+			list = append(list, s.iam.all[key])
+		}
+	}
+	return list
+}
+
+// ruleChoice says which rules there are.
+type ruleChoice struct {
+	foo, extra, vault, ci, narrow bool
+	version                       int // of what foo and ci give
+}
+
+// soakRule is one rule, as this test understands it.
+type soakRule struct {
+	kind             rules.Kind
+	path, prefix     string
+	username, groups string
+}
+
+// soakRules are the rules that were last written and are right.
+type soakRules struct {
+	choice ruleChoice
+	list   []soakRule
+	data   soakData
+	at     time.Time
+	edits  int
+	// approved is when a person approved what these rules take out.
+	approved time.Time
+	// there: the ConfigMap is, and holds data.
+	there bool
+}
+
+func (c ruleChoice) rules() []soakRule {
+	var list []soakRule
+	if c.foo {
+		prefix := "tmp-foo-"
+		if c.narrow {
+			prefix = "tmp-foo-2"
+		}
+		list = append(list, soakRule{rules.User, "/", prefix, fmt.Sprintf("%sfoo-%d", soakMark, c.version), "system:masters"})
+	}
+	if c.extra {
+		list = append(list, soakRule{rules.User, "/", "tmp-foo-1", soakMark + "extra", "auditors"})
+	}
+	if c.vault {
+		list = append(list, soakRule{rules.User, "/vault/", "v-", soakMark + "vault:${userName}", "developers"})
+	}
+	if c.ci {
+		list = append(list, soakRule{rules.Role, "/ci/", "deploy-", fmt.Sprintf("%sci-%d", soakMark, c.version), "deployers"})
+	}
+	return list
+}
+
+func (r soakRule) text() string {
+	return "- arnRegex: ^arn:aws:iam::" + accountID + ":" + string(r.kind) + r.path + r.prefix + "[^/]*$\n" +
+		"  username: " + r.username + "\n  groups: [" + r.groups + "]\n"
+}
+
+func rulesData(list []soakRule, edit int) soakData {
+	data := soakData{"mapUsers": fmt.Sprintf("# edit %d\n", edit), "mapRoles": ""}
+	for _, r := range list {
+		data[r.kind.DataKey()] += r.text()
+	}
+	return data
+}
+
+// grant is what the rules give a principal, nil for nothing.
+func grant(list []soakRule, n soakName) *grantedTo {
+	var g *grantedTo
+	for _, r := range list {
+		if r.kind != n.kind || r.path != n.path || !strings.HasPrefix(n.name, r.prefix) {
+			continue
+		}
+		if g == nil {
+			g = &grantedTo{strings.ReplaceAll(r.username, "${userName}", n.name), r.groups}
+		} else {
+			g.groups += "," + r.groups
+		}
+	}
+	return g
+}
+
+// retrack notes since when things are as they are.
+func (s *soak) retrack() {
+	next := map[string]*soakTrack{}
+	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
+		p := s.iam.all[key]
+		k := trackKey(p.kind, p.entryARN())
+		if t := next[k]; t != nil && t.exists {
+			continue // two paths of one role name
+		}
+		t := &soakTrack{kind: p.kind, by: p, exists: p.exists, since: s.now(), taken: s.doc.foreign[strings.ToLower(p.entryARN())]}
+		if p.exists && !t.taken {
+			t.want = grant(s.given.list, p.soakName)
+		}
+		if was := s.iam.tracks[k]; was != nil && was.exists == t.exists && was.taken == t.taken && was.by == t.by && sameGrant(was.want, t.want) {
+			t.since = was.since
+		}
+		next[k] = t
+	}
+	s.iam.tracks = next
+}
+
+func sameGrant(a, b *grantedTo) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}

@@ -1,0 +1,287 @@
+package controllers
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+const (
+	soakSeed  = "3"
+	soakHours = "10"
+	soakHold  = 10 * time.Minute
+	soakTrail = 60 // how many of the last happenings a violation prints
+)
+
+// TestSoak drives the refresher through hours of trouble, on a clock that the
+// test moves: AWS that fails and lies, an API server that ends and comes back,
+// replicas that die, stand still and take over, people and programs that write
+// aws-auth and the rules. After each step it holds the cluster against what
+// must always be true; see soakCheck.
+//
+// SOAK_SEED repeats one run, SOAK_HOURS is how many simulated hours it takes,
+// SOAK_TIME (such as 10m) goes on with new seeds for that long.
+func TestSoak(t *testing.T) {
+	hours, err := strconv.Atoi(orElse(os.Getenv("SOAK_HOURS"), soakHours))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := strconv.ParseUint(orElse(os.Getenv("SOAK_SEED"), soakSeed), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total soakSummary
+	begun := time.Now()
+	if text := os.Getenv("SOAK_TIME"); text != "" {
+		length, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for time.Since(begun) < length && !t.Failed() {
+			total.add(soakOnce(t, seed, hours))
+			seed = rand.Uint64N(1_000_000_000)
+		}
+	} else {
+		total = soakOnce(t, seed, hours)
+	}
+	t.Logf("soak: %s, in %s", total, time.Since(begun).Round(time.Second))
+}
+
+// soakOnce runs one seed; API-server processes are few, because each takes
+// seconds to come back.
+func soakOnce(t *testing.T, seed uint64, hours int) soakSummary {
+	t.Helper()
+	var summary soakSummary
+	t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+		s := newSoak(t, seed)
+		begun := s.now()
+		s.begin()
+		s.run(begun.Add(time.Duration(hours) * time.Hour))
+		s.finish()
+		s.summary.Simulated = s.now().Sub(begun)
+		s.summary.Seeds = 1
+		summary = s.summary
+		t.Logf("soak: seed %d: %s", seed, s.summary)
+	})
+	return summary
+}
+
+// soak is a world in which time passes by itself.
+type soak struct {
+	*world
+	rand     *rand.Rand
+	replicas []*replica
+	happens  []happening // to come
+	seq      int
+	storm    bool
+	closing  bool // no more trouble
+	depth    int  // of steps within a call that stands still
+	trail    []string
+	summary  soakSummary
+
+	iam   soakIAM
+	given soakRules
+	doc   soakDoc
+	calm  soakCalm
+	check soakCheck
+	api   soakAPI
+
+	reader soakReader
+}
+
+// happening is something that is due at a time.
+type happening struct {
+	at  time.Time
+	seq int
+	do  func()
+}
+
+// soakSummary counts what a run went through.
+type soakSummary struct {
+	Seeds, Steps, Refreshes, Checks, Violations int
+	Simulated                                   time.Duration
+	Faults                                      map[string]int
+}
+
+func (s *soakSummary) fault(kind string) {
+	if s.Faults == nil {
+		s.Faults = map[string]int{}
+	}
+	s.Faults[kind]++
+}
+
+func (s *soakSummary) add(o soakSummary) {
+	s.Seeds += o.Seeds
+	s.Steps += o.Steps
+	s.Refreshes += o.Refreshes
+	s.Checks += o.Checks
+	s.Violations += o.Violations
+	s.Simulated += o.Simulated
+	for kind, n := range o.Faults {
+		s.fault(kind)
+		s.Faults[kind] += n - 1
+	}
+}
+
+func (s soakSummary) String() string {
+	kinds := make([]string, 0, len(s.Faults))
+	for kind, n := range s.Faults {
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, n))
+	}
+	slices.Sort(kinds)
+	return fmt.Sprintf("%s simulated, %d seeds, %d steps, %d refreshes, faults: %s; %d invariants checked, violations %d",
+		s.Simulated.Round(time.Second), s.Seeds, s.Steps, s.Refreshes, strings.Join(kinds, ", "), s.Checks, s.Violations)
+}
+
+func newSoak(t *testing.T, seed uint64) *soak {
+	t.Helper()
+	s := &soak{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 2019)), storm: true}
+	s.clock.SetTime(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+	s.aws = fakeaws.New(fakeaws.Config{
+		AccountID: accountID, AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret", Now: s.clock.Now,
+	})
+	server := httptest.NewServer(s.aws)
+	t.Cleanup(server.Close)
+	s.awsURL = server.URL
+	s.config.RefreshInterval = []time.Duration{time.Minute, 15 * time.Second, 30 * time.Second}[seed%3]
+	s.config.Removal.Hold = soakHold
+	s.iam = soakIAM{all: map[string]*soakPrincipal{}, tracks: map[string]*soakTrack{}}
+	s.check = soakCheck{window: map[rules.Kind][]rules.Removal{}, off: map[string]time.Time{}}
+	s.doc.original = map[string]*string{}
+	for _, name := range []string{"A", "B"} {
+		s.replicas = append(s.replicas, &replica{soak: s, name: name})
+	}
+	return s
+}
+
+func (s *soak) now() time.Time { return s.clock.Now() }
+
+// odds is true once in n times.
+func (s *soak) odds(n int) bool { return s.rand.IntN(n) == 0 }
+
+// between is a random duration.
+func (s *soak) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(s.rand.Int64N(int64(most-least)+1)).Round(time.Millisecond)
+}
+
+// after has something happen in a while.
+func (s *soak) after(d time.Duration, do func()) {
+	s.seq++
+	s.happens = append(s.happens, happening{s.now().Add(d), s.seq, do})
+}
+
+// note leaves a line in the trail, which a violation prints.
+func (s *soak) note(format string, args ...any) {
+	line := s.now().Format("15:04:05.000 ") + fmt.Sprintf(format, args...)
+	if s.trail = append(s.trail, line); len(s.trail) > soakTrail {
+		s.trail = s.trail[1:]
+	}
+}
+
+// violation is what must never be.
+func (s *soak) violation(format string, args ...any) {
+	s.Helper()
+	if s.summary.Violations++; s.summary.Violations > 1 {
+		return
+	}
+	s.Errorf("violation at %s: %s\nwhat happened last:\n%s\naws-auth: %q",
+		s.now().Format("15:04:05.000"), fmt.Sprintf(format, args...), strings.Join(s.trail, "\n"), s.doc.data)
+}
+
+// begin lets people in and starts the first replica.
+func (s *soak) begin() {
+	s.writeDoc("kubectl-create", soakData{
+		"mapRoles":    "- rolearn: arn:aws:iam::123456789012:role/node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:nodes\n",
+		"mapUsers":    person,
+		"mapAccounts": "- \"210987654321\"\n",
+	})
+	s.editRules(ruleChoice{foo: true, vault: true, ci: true})
+	for i := range 16 {
+		s.create(fooUser(i))
+	}
+	s.create(soakName{rules.Role, "/ci/", "deploy-1"})
+	s.replicas[0].start()
+	s.after(time.Minute, s.act)
+	s.after(20*time.Minute, s.turn)
+	// The API server's process ends twice in each run, whatever else happens.
+	for i := range 2 {
+		s.after(s.between(time.Duration(1+4*i)*time.Hour, time.Duration(4+4*i)*time.Hour), s.endAPIServer)
+	}
+}
+
+// turn changes between stormy and calm weather.
+func (s *soak) turn() {
+	s.storm = !s.storm
+	s.note("storm: %v", s.storm)
+	if s.storm {
+		s.after(s.between(10*time.Minute, 30*time.Minute), s.turn)
+	} else {
+		s.after(s.between(12*time.Minute, 25*time.Minute), s.turn)
+	}
+}
+
+// run lets time pass until then.
+func (s *soak) run(until time.Time) {
+	for s.summary.Violations == 0 {
+		at, do := s.next()
+		if at.After(until) {
+			break
+		}
+		if at.After(s.now()) {
+			s.clock.SetTime(at)
+		}
+		do()
+		s.retrack()
+		s.summary.Steps++
+		s.checkAll()
+	}
+	if until.After(s.now()) {
+		s.clock.SetTime(until)
+	}
+}
+
+// next is what is due first.
+func (s *soak) next() (time.Time, func()) {
+	first := slices.MinFunc(s.happens, func(a, b happening) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return a.seq - b.seq
+	})
+	at, do := first.at, func() {
+		s.happens = slices.DeleteFunc(s.happens, func(h happening) bool { return h.seq == first.seq })
+		first.do()
+	}
+	for _, r := range s.replicas {
+		if r.active && !r.busy && r.wake.Before(at) {
+			at, do = r.wake, r.refresh
+		}
+	}
+	return at, do
+}
+
+// finish takes the rules away, and with them everything of ours.
+func (s *soak) finish() {
+	s.closing, s.storm = true, false
+	s.run(s.now().Add(15 * time.Minute)) // all trouble ends by itself
+	if s.summary.Violations > 0 {
+		return
+	}
+	s.editRules(ruleChoice{})
+	s.run(s.now().Add(soakHold + 5*time.Minute))
+	for _, kind := range rules.Kinds() {
+		if text := s.doc.data[kind.DataKey()]; strings.Contains(text, soakMark) {
+			s.violation("orphans of ours under %s", kind.DataKey())
+		}
+	}
+	s.summary.Checks++
+}
