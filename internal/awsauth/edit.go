@@ -75,6 +75,8 @@ func (l *List) edit(mine []bool, want []Entry, original *rules.Original) (*List,
 		rest.text, rest.at = h.base, h.at
 		return Read(l.kind, rest.insertBlock(want, 0, l.newline()), true), original
 	}
+	rest.text = rest.insertBlock(nil, 0, "")
+	h, _ = emptyValue(rest.text)
 	if original != nil {
 		if was, _ := emptyValue(original.Value); was.base == h.base {
 			return Read(l.kind, original.Value, original.Present), nil
@@ -87,6 +89,9 @@ func (l *List) edit(mine []bool, want []Entry, original *rules.Original) (*List,
 // reader has read those, line by line, their lines need no second look.
 func (l *List) extend(rest remainder, want []Entry) *List {
 	text := rest.insertBlock(want, l.indent, l.newline())
+	if rest.openEnd {
+		return Read(l.kind, text, true)
+	}
 	added := len(text) - len(rest.text)
 	items, ok := scan(l.kind, text[rest.at:rest.at+added])
 	if !l.quick || !ok {
@@ -104,6 +109,8 @@ type remainder struct {
 	text string
 	kept []item // the items that remain, with their offsets in text
 	at   int    // where new items go
+	// openEnd: what was taken out ended the value without ending its line.
+	openEnd bool
 }
 
 // without takes out the marked items and nothing else.
@@ -123,7 +130,6 @@ func (l *List) without(mine []bool) remainder {
 	if l.form == formFlow {
 		place(l.open)
 	}
-	openEnd := false
 	for i := range l.items {
 		it := &l.items[i]
 		switch {
@@ -135,7 +141,7 @@ func (l *List) without(mine []bool) remainder {
 				end = it.end
 			}
 			cut(it.start, end)
-			openEnd = end == len(l.value) && !strings.HasSuffix(l.value, "\n")
+			r.openEnd = end == len(l.value) && !strings.HasSuffix(l.value, "\n")
 		case l.form == formFlow:
 			place(it.end)
 			r.kept = append(r.kept, it.shifted(r.at-it.end))
@@ -146,10 +152,6 @@ func (l *List) without(mine []bool) remainder {
 	}
 	b.WriteString(l.value[from:])
 	r.text = b.String()
-	if openEnd {
-		r.text = strings.TrimSuffix(strings.TrimSuffix(r.text, "\n"), "\r")
-		r.at = min(r.at, len(r.text))
-	}
 	return r
 }
 
@@ -168,12 +170,22 @@ func (l *List) cutFlow(i, before int, cut func(start, end int)) {
 }
 
 func (r remainder) insertBlock(want []Entry, indent int, newline string) string {
-	if len(want) == 0 {
-		return r.text
+	text := r.text
+	if len(want) > 0 {
+		before := r.text[:r.at]
+		open := before != "" && !strings.HasSuffix(before, "\n")
+		text = before + blockText(want, indent, newline, open) + r.text[r.at:]
 	}
-	before := r.text[:r.at]
-	open := before != "" && !strings.HasSuffix(before, "\n")
-	return before + blockText(want, indent, newline, open) + r.text[r.at:]
+	if !r.openEnd {
+		return text
+	}
+	// The value stays without a line end, but for one that ends a blank line,
+	// which somebody else wrote.
+	ended := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	if strings.HasSuffix(ended, "\n") {
+		return text
+	}
+	return ended
 }
 
 func (r remainder) insertFlow(want []Entry) string {

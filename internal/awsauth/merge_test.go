@@ -234,3 +234,27 @@ func TestWhatFollowsTheListIsNotOurs(t *testing.T) {
 		t.Errorf("reported as %v", err)
 	}
 }
+
+// TestMergeKeepsBlankLinesBeforeAnOpenEnd: ours are last, their line does not
+// end, and before them is a blank line, whose end is not ours.
+func TestMergeKeepsBlankLinesBeforeAnOpenEnd(t *testing.T) {
+	two := strings.TrimSuffix(twoBlock, "\n")
+	cases := map[string]struct{ before, last, none string }{
+		"behind a comment": {"# c\n\n" + oneBlock + two, "# c\n\n" + two, "# c\n\n"},
+		"behind an item":   {"- userarn: a\n\n" + oneBlock + two, "- userarn: a\n" + twoBlock + "\n", "- userarn: a\n\n"},
+		"behind no blank":  {"- userarn: a\n" + oneBlock + two, "- userarn: a\n" + two, "- userarn: a"},
+	}
+	for reason, tc := range cases {
+		var r Reader
+		doc := r.Read(dataOf(tc.before), 0)
+		entries := doc.Entries()
+		edit := Edit{Owned: func(e Entry) bool { return e.ARN != "a" }}
+		if got := doc.Merge(edit).Document.Values()["mapUsers"]; got != tc.none {
+			t.Errorf("%s, both out:\n got %q\nwant %q", reason, got, tc.none)
+		}
+		edit.Want = entries[len(entries)-1:]
+		if got := doc.Merge(edit).Document.Values()["mapUsers"]; got != tc.last {
+			t.Errorf("%s, one out:\n got %q\nwant %q", reason, got, tc.last)
+		}
+	}
+}
