@@ -9,7 +9,7 @@ TOOL := go tool -modfile=hack/tools/go.mod
 #   make test ARGS='-run TestMerge -v' PKG=./internal/awsauth
 ARGS ?=
 PKG ?= ./...
-export PKG BENCH COUNT FUZZTIME FUZZREST
+export PKG BENCH COUNT FUZZTIME FUZZREST SOAK_TIME SOAK_SEED SOAK_HOURS
 
 .PHONY: help
 help: ## show this list
@@ -35,6 +35,10 @@ bench: ## run the benchmarks (BENCH: which, PKG: of which folder, COUNT: how oft
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 30s; PKG: of which packages)
 	@hack/fuzz.sh
+
+.PHONY: soak
+soak: controlplane ## run the fault test with many seeds for SOAK_TIME (default 10m; SOAK_SEED: repeat one)
+	@hack/soak.sh
 
 .PHONY: verify
 verify: ## check formatting, lint, layers, rendered manifests, modules, scripts, known vulnerabilities

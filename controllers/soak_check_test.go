@@ -29,6 +29,7 @@ import (
 type soakCheck struct {
 	window map[rules.Kind][]rules.Removal // what went at once, lately
 	off    map[string]time.Time           // since when what stands is not what should
+	record *rules.Record                  // nil: a replica has tried to write it since it was read
 }
 
 // bound is the time within which a refresh comes.
@@ -131,12 +132,16 @@ func ownedTrack(o rules.Owned) string {
 	return trackKey(o.Kind, o.ARN)
 }
 
+// recorded is the record as it is stored.
 func (s *soak) recorded() rules.Record {
-	_, record, err := (store{s.admin, s.config.Names}).readRecord(s.Context())
-	if err != nil {
-		s.Fatal(err)
+	if s.check.record == nil {
+		_, record, err := (store{s.admin, s.config.Names}).readRecord(s.Context())
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.check.record = &record
 	}
-	return record
+	return *s.check.record
 }
 
 // judgeRemoval returns 1 for what counts towards the breaker's limits.

@@ -34,7 +34,7 @@ func (s *soak) act() {
 	}
 	if !s.storm {
 		s.pick(s.changes())
-		s.after(s.between(20*time.Second, 3*time.Minute), s.act)
+		s.after(s.between(20*time.Second, 4*time.Minute), s.act)
 		return
 	}
 	if s.odds(2) {
@@ -42,7 +42,7 @@ func (s *soak) act() {
 	} else {
 		s.pick(s.troubles())
 	}
-	s.after(s.between(time.Second, 40*time.Second), s.act)
+	s.after(s.between(time.Second, time.Minute), s.act)
 }
 
 func (s *soak) pick(from []func()) {

@@ -210,8 +210,12 @@ func (c soakClient) Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.C
 	if err := c.before("create", cm.Name); err != nil {
 		return nil, err
 	}
+	c.r.check.record = nil
 	now, err := c.ConfigMapInterface.Create(ctx, cm, o)
 	if err == nil && cm.Name == "aws-auth" {
+		if waited := c.r.now().Sub(c.r.doc.deleted); waited < recreateAfter {
+			c.r.violation("aws-auth is made again %s after somebody deleted it", waited)
+		}
 		c.r.wrote(c.r, now)
 	}
 	return orNil(now, c.after(err))
@@ -221,6 +225,7 @@ func (c soakClient) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.U
 	if err := c.before("update", cm.Name); err != nil {
 		return nil, err
 	}
+	c.r.check.record = nil
 	now, err := c.ConfigMapInterface.Update(ctx, cm, o)
 	return orNil(now, c.after(err))
 }

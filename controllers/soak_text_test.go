@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -23,7 +24,8 @@ type soakDoc struct {
 	// original is what stood under a key before our first entry, as long as
 	// nobody else has written since.
 	original map[string]*string
-	missing  bool // of our making: deleted, and nobody has made it again
+	missing  bool      // somebody deleted it, and nobody has made it again
+	deleted  time.Time // when
 }
 
 // soakEntry is one entry as it is read.
@@ -140,10 +142,11 @@ func foreignText(text string) string {
 	case "", "[]", "null":
 		return ""
 	}
-	if !ended {
-		return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r") + "(and no line end)"
+	open := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	if ended || strings.HasSuffix(open, "\n") { // the end of a blank line is somebody's
+		return text
 	}
-	return text
+	return open + "(and no line end)"
 }
 
 // foreignARNs gives the ARNs of entries that are not ours, folded.

@@ -239,7 +239,7 @@ func (s *soak) deleteDoc() {
 	s.delete("aws-auth")
 	old := maps.Clone(s.doc.data)
 	s.note("aws-auth deleted")
-	s.doc = soakDoc{missing: true, data: soakData{}, original: map[string]*string{}}
+	s.doc = soakDoc{missing: true, deleted: s.now(), data: soakData{}, original: map[string]*string{}}
 	// Nobody else may be waited for longer than a minute.
 	for _, kind := range rules.Kinds() {
 		s.docCalm(kind, s.now().Add(2*time.Minute))
