@@ -66,14 +66,7 @@ func (c *compiled) compile(data map[string]string, o rules.Options) (*rules.Set,
 func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) ruleset {
 	rs := ruleset{written: cm, spent: record.Spent}
 	accepted := record.Rules
-	switch {
-	case cm == nil:
-		rs.problem = errRulesMissing
-	case len(cm.BinaryData) > 0:
-		rs.problem = errRulesBinary
-	case dataBytes(cm) > maxRulesBytes:
-		rs.problem = errRulesSize
-	default:
+	if rs.problem = unreadable(cm); rs.problem == nil {
 		rs.set, rs.problem = cache.written.compile(cm.Data, cache.options)
 	}
 	if rs.problem == nil {
@@ -93,6 +86,19 @@ func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) rulese
 	}
 	rs.set, rs.digest = set, rules.DataDigest(accepted)
 	return rs
+}
+
+// unreadable is why the rules in cm are refused before they are parsed.
+func unreadable(cm *corev1.ConfigMap) error {
+	switch {
+	case cm == nil:
+		return errRulesMissing
+	case len(cm.BinaryData) > 0:
+		return errRulesBinary
+	case dataBytes(cm) > maxRulesBytes:
+		return errRulesSize
+	}
+	return nil
 }
 
 // approve judges the annotation beside rules that are in force.

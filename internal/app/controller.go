@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -47,6 +48,7 @@ type ControllerOptions struct {
 	Policy
 	Accounts
 	Stores
+	Webhook
 	Logging
 	RefreshInterval time.Duration
 	History         int
@@ -62,6 +64,7 @@ func (o *ControllerOptions) BindFlags(flags *pflag.FlagSet) {
 	o.Policy.BindFlags(flags)
 	o.Accounts.BindFlags(flags)
 	o.Stores.BindFlags(flags)
+	o.Webhook.BindFlags(flags)
 	o.Logging.BindFlags(flags)
 	flags.DurationVar(&o.RefreshInterval, "refresh-interval", 15*time.Second, "time between two listings of IAM, jittered")
 	flags.IntVar(&o.History, "history", defaultHistory, "how many versions of aws-auth to keep, of those before our writes; 0: none")
@@ -120,7 +123,7 @@ func (o *ControllerOptions) Validate() error {
 	if _, err := o.roles(); err != nil {
 		return err
 	}
-	if err := o.Stores.Validate(); err != nil {
+	if err := errors.Join(o.Stores.Validate(), o.Webhook.Validate()); err != nil {
 		return err
 	}
 	if o.EventsQueueURL != "" {
@@ -217,6 +220,9 @@ func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, c
 	reconciler := controllers.NewReconciler(config)
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("configuring the controller: %w", err)
+	}
+	if err := o.addTo(mgr, deps, config); err != nil {
+		return err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err

@@ -33,6 +33,7 @@ var tree = layers.Table{
 			"internal/layers",
 			"internal/session",
 			"internal/page",
+			"internal/webhookcert",
 		},
 		1: {
 			"internal/authnconfig",
