@@ -33,16 +33,18 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	webhookKinds := []string{"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Secret", "Service", "ValidatingWebhookConfiguration"}
 	for _, installed := range []struct {
 		way     string
 		objects []*unstructured.Unstructured
 		kinds   []string // besides those of the folder
 	}{
 		{way: "deploy/", objects: append(parse(t, readFile(t, common)), parse(t, readFile(t, deployment))...)},
+		{way: "deploy/webhook/", objects: parse(t, readFile(t, webhook)), kinds: webhookKinds},
 		{way: "chart", objects: h.render(t)},
 		{
 			way: "chart with everything", objects: h.render(t, "--values", fullValues),
-			kinds: []string{"ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"},
+			kinds: append([]string{"ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"}, webhookKinds...),
 		},
 	} {
 		t.Run(installed.way, func(t *testing.T) {
@@ -79,7 +81,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 
 func misspelled(kind string) []string {
 	switch kind {
-	case "Deployment", "PodMonitor", "PrometheusRule":
+	case "Deployment", "Service", "PodMonitor", "PrometheusRule":
 		return []string{"spec", "replica"}
 	default:
 		return []string{"daat"}

@@ -128,6 +128,14 @@ func TestChartInstallsWhatTheManifestsInstall(t *testing.T) {
 	}
 }
 
+func TestChartInstallsTheWebhookOfTheManifests(t *testing.T) {
+	got := byName(t, newHelm(t).render(t, "--set", "webhook.enabled=true"))
+	want := byName(t, parse(t, readFile(t, webhook)))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the same in config/webhook and in deploy/chart (-deploy/webhook/ +chart):\n%s", diff)
+	}
+}
+
 func TestChartRefusesMistakesInValues(t *testing.T) {
 	h := newHelm(t)
 	for _, c := range []struct{ set, reason string }{
@@ -137,6 +145,7 @@ func TestChartRefusesMistakesInValues(t *testing.T) {
 		{`{"flags": {"namespace": "other"}}`, "the rights are for kube-system"},
 		{`{"flags": {"rules-configmap": "other"}}`, "the rights name the ConfigMap"},
 		{`{"flags": {"health-probe-bind-address": ":9"}}`, "the probes ask 8081"},
+		{`{"flags": {"webhook-bind-address": ":9443"}}`, "there is a value for it"},
 		{`{"flags": {"--adopt": true}}`, "names of flags are without dashes"},
 		{`{"podLabels": {"app": "x"}}`, "the Deployment would not find its pods"},
 		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "there is a value for it"},

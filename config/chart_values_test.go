@@ -40,7 +40,7 @@ func TestChartValuesArrive(t *testing.T) {
 	}
 
 	container := find[appsv1.Deployment](t, objects, "Deployment", name).Spec.Template.Spec.Containers[0]
-	wantArgs := []string{"controller", "--adopt=true", "--log-format=console", "--max-removals=20,50%", "--refresh-interval=30s"}
+	wantArgs := []string{"controller", "--adopt=true", "--log-format=console", "--max-removals=20,50%", "--refresh-interval=30s", "--webhook-bind-address=:9443"}
 	if diff := cmp.Diff(wantArgs, container.Args); diff != "" {
 		t.Errorf("args: a list is repeated, null is left out (-want +got):\n%s", diff)
 	}

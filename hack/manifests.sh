@@ -16,10 +16,13 @@ render() {
   say "$1 -> $out/$2"
 }
 
-mkdir -p "$out/chart/files" "$out/authenticator" "$out/login-proxy/replicas" "$out/login-proxy/examples"
+mkdir -p "$out/chart/files" "$out/webhook/cert-manager" "$out/authenticator" "$out/login-proxy/replicas" "$out/login-proxy/examples"
 render config/common common.yaml
 render config/manager deployment.yaml
 cp "$out/common.yaml" "$out/chart/files/common.yaml" # helm reads nothing outside the chart
+render config/webhook/default webhook/webhook.yaml
+render config/webhook/cert-manager webhook/cert-manager/webhook.yaml
+render config/webhook/objects chart/files/webhook.yaml
 render config/authenticator authenticator/authenticator.yaml
 render config/login-proxy/base login-proxy/login-proxy.yaml
 render config/login-proxy/replicas login-proxy/replicas/login-proxy.yaml

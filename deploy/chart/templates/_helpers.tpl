@@ -39,4 +39,7 @@ app.kubernetes.io/name: aws-auth-refresher
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if .Values.webhook.enabled }}
+- --webhook-bind-address=:9443
+{{- end }}
 {{- end }}
