@@ -94,7 +94,7 @@ type ownedKey struct {
 // ours that stands there, was there lately, or is about to be.
 func (c *computation) record(want []rules.Grant) rules.Record {
 	next := rules.Record{
-		Originals: c.out.Result.Originals, Rules: c.Record.Rules, Removals: c.Record.Removals,
+		Originals: c.originals(want), Rules: c.Record.Rules, Removals: c.Record.Removals,
 		Seen: c.Record.Seen || !c.Missing, Spent: c.Record.Spent,
 	}
 	if c.Rules != nil && len(c.removed) > 0 {
@@ -116,6 +116,27 @@ func (c *computation) record(want []rules.Grant) rules.Record {
 		entries[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = o
 	}
 	next.Entries = slices.Collect(maps.Values(entries))
+	return next
+}
+
+// originals are the values to bring back once our last entry goes. One stays
+// until that entry was seen to be out: the write that takes it out may yet fail.
+func (c *computation) originals(want []rules.Grant) map[string]rules.Original {
+	unreadable := c.Document.Problems()
+	next := maps.Clone(c.out.Result.Originals)
+	for _, kind := range rules.Kinds() {
+		key := kind.DataKey()
+		old, known := c.Record.Originals[key]
+		stands := slices.ContainsFunc(c.ours, func(e awsauth.Entry) bool { return e.Kind == kind })
+		comes := slices.ContainsFunc(want, func(g rules.Grant) bool { return g.Kind == kind })
+		switch _, kept := next[key]; {
+		case c.Missing || unreadable[key] != nil:
+		case stands && known && !kept:
+			next[key] = old
+		case !stands && !comes:
+			delete(next, key)
+		}
+	}
 	return next
 }
 

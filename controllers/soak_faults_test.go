@@ -56,7 +56,7 @@ func (s *soak) troubles() []func() {
 		s.failAWS, s.failAWS, s.failAWS, s.lagAWS, s.wrongAccount,
 		s.failAPI, s.contend,
 		s.kill, s.kill, s.handOver, s.noLeader, s.standStill, s.standStill,
-		s.flap, s.flap, s.flap,
+		s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
 	}
 }
 
@@ -133,6 +133,23 @@ func (s *soak) flap() {
 		most = 10 * time.Second
 	}
 	s.after(s.between(0, most), func() { s.create(again) })
+}
+
+// blindSpot makes somebody again so that, at the time of the next listing, AWS
+// shows no longer who was there and not yet who is.
+func (s *soak) blindSpot() {
+	const lag = 5 * time.Second
+	r, list := s.leader(), s.living()
+	if r == nil || len(list) == 0 || r.wake.Sub(s.now()) < 2*lag {
+		return
+	}
+	s.summary.fault("blind spot")
+	p := list[s.rand.IntN(len(list))]
+	wake := r.wake.Sub(s.now())
+	s.iam.lag = fakeaws.Lag{List: lag, Get: lag}
+	s.aws.SetLag(s.iam.lag)
+	s.after(wake-lag-3*time.Second, func() { s.remove(p) })
+	s.after(wake-2*time.Second, func() { s.create(p.soakName) })
 }
 
 // failAPI has calls to the API server fail for a while.

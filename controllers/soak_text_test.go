@@ -163,20 +163,25 @@ func (r *soakReader) foreignARNs(data soakData) map[string]bool {
 	return found
 }
 
-// encodedAgain is the list decoded and encoded again, as YAML or, as CDK does it,
-// as JSON.
-func encodedAgain(text string, asJSON bool) (string, bool) {
+// encodedAgain is the list decoded and encoded again, as eksctl does it, or, as
+// CDK does it, as JSON.
+func encodedAgain(text string, asJSON bool) string {
 	var list []map[string]any
 	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
-		return text, false
+		return text
 	}
 	if list == nil {
 		list = []map[string]any{}
 	}
-	encode := yaml.Marshal
+	var out []byte
+	var err error
 	if asJSON {
-		encode = func(v any) ([]byte, error) { return json.Marshal(v) }
+		out, err = json.Marshal(list)
+	} else {
+		out, err = yaml.Marshal(list)
 	}
-	out, err := encode(list)
-	return string(out), err == nil
+	if err != nil {
+		return text
+	}
+	return string(out)
 }

@@ -356,13 +356,11 @@ func (s *soak) lineEnds(_ rules.Kind, text string) string {
 }
 
 func (s *soak) remarshal(_ rules.Kind, text string) string {
-	out, _ := encodedAgain(text, false)
-	return out
+	return encodedAgain(text, false)
 }
 
 func (s *soak) remarshalJSON(_ rules.Kind, text string) string {
-	out, _ := encodedAgain(text, true)
-	return out
+	return encodedAgain(text, true)
 }
 
 // replaced is the text without anything of ours, as Terraform knows it.

@@ -215,6 +215,31 @@ func TestDeletedAWSAuthWaitsForItsCreator(t *testing.T) {
 	w.expectMapUsers("nobody came, so ours alone", entry("tmp-foo-1", "foo", "system:masters"))
 }
 
+// TestOriginalOutlivesAFailedWrite: what stood in aws-auth before our first
+// entry comes back, also if the write that was to bring it back failed at first.
+func TestOriginalOutlivesAFailedWrite(t *testing.T) {
+	w := newWorld(t)
+	w.awsAuth("[]")
+	w.rules(fooRule)
+	w.createUsers("tmp-foo-1")
+	w.refresh()
+	w.expectMapUsers("let in", entry("tmp-foo-1", "foo", "system:masters"))
+	w.rules("")
+	w.interfere("apply", func() {
+		cm := w.get("aws-auth")
+		cm.Data["mapAccounts"] = "[]"
+		w.apply("aws-auth", cm.Data)
+	})
+	w.refresh()
+	w.expectMapUsers("as before", "[]")
+	w.later()
+	writes := w.writes()
+	w.settle()
+	if n := w.writes() - writes; n != 0 {
+		t.Errorf("%d writes when nothing changes", n)
+	}
+}
+
 // TestForeignSyntaxErrorGoesBack: when the text is readable again, everything
 // goes on, and what was ours is still known to be.
 func TestForeignSyntaxErrorGoesBack(t *testing.T) {
