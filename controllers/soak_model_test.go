@@ -63,6 +63,8 @@ type soakTrack struct {
 	by     *soakPrincipal
 	taken  bool // somebody else's entry stands for it
 	exists bool
+	// ungranted is since when no rule grants it anything, there or not.
+	ungranted time.Time
 }
 
 func trackKey(kind rules.Kind, entryARN string) string {
@@ -218,10 +220,18 @@ func (s *soak) retrack() {
 			continue // two paths of one role name
 		}
 		t := &soakTrack{kind: p.kind, by: p, exists: p.exists, since: s.now(), taken: s.doc.foreign[strings.ToLower(p.entryARN())]}
+		granted := grant(s.given.list, p.soakName)
 		if p.exists && !t.taken {
-			t.want = grant(s.given.list, p.soakName)
+			t.want = granted
 		}
-		if was := s.iam.tracks[k]; was != nil && was.exists == t.exists && was.taken == t.taken && was.by == t.by && sameGrant(was.want, t.want) {
+		was := s.iam.tracks[k]
+		if granted == nil {
+			t.ungranted = s.now()
+			if was != nil && !was.ungranted.IsZero() {
+				t.ungranted = was.ungranted
+			}
+		}
+		if was != nil && was.exists == t.exists && was.taken == t.taken && was.by == t.by && sameGrant(was.want, t.want) {
 			t.since = was.since
 		}
 		next[k] = t
