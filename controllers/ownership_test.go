@@ -190,6 +190,29 @@ func TestTwoReplicas(t *testing.T) {
 	w.expectMapUsers("and out again", person)
 }
 
+// TestOvertaken: a replica that is overtaken by another in the middle of its
+// write goes on with what the other one has read and counted.
+func TestOvertaken(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	other := w.refresher
+	w.createUsers("tmp-foo-3")
+	w.interfere("apply", func() {
+		w.rules(barRule)
+		if _, err := other.Reconcile(t.Context(), request()); err != nil {
+			t.Error(err)
+		}
+	})
+	w.refresh()
+	w.expectMapUsers("the rules of the other one count", person)
+	_, record, err := w.refresher.store.readRecord(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(record.Removals) != 1 || record.Removals[0].Count != 2 {
+		t.Errorf("removals %+v, want the 2 of the other one", record.Removals)
+	}
+}
+
 // TestMadeAgain: a user that was deleted and made again under the same name
 // keeps its entry, and the event says so.
 func TestMadeAgain(t *testing.T) {

@@ -219,14 +219,12 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 	var err error
 	for attempt := range writeAttempts {
 		if attempt > 0 {
-			if run.state, run.record, err = r.store.readRecord(ctx); err != nil {
+			if counted, err = r.startOver(ctx, run, counted); err != nil {
 				return err
 			}
 			if err := run.rereadEntries(); err != nil {
 				return err
 			}
-			// The attempt before may have stored removals that it did not carry out.
-			run.record.Removals = counted
 		}
 		run.entries.onRecord = time.Time{}
 		if err = r.decideAndWrite(ctx, run); err == nil {

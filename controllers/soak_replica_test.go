@@ -253,6 +253,7 @@ func (s *soak) wrote(r *replica, now *corev1.ConfigMap) {
 	old := s.doc.data
 	r.applied = true
 	s.judge(r, old, now.Data)
+	s.doc.before, s.doc.last = old, s.now()
 	s.doc.exists, s.doc.missing, s.doc.data = true, false, maps.Clone(now.Data)
 	s.doc.foreign = s.reader.foreignARNs(s.doc.data)
 	s.retrack()

@@ -26,6 +26,9 @@ type soakDoc struct {
 	original map[string]*string
 	missing  bool      // somebody deleted it, and nobody has made it again
 	deleted  time.Time // when
+	// before is what stood there until a replica wrote, at last.
+	before soakData
+	last   time.Time
 }
 
 // soakEntry is one entry as it is read.
