@@ -88,6 +88,8 @@ func (l *Ledger) Observe(o Observation) {
 	}
 	for key, a := range l.absent {
 		a.observe(key, o)
+		// It may have been made again since AWS was asked, and a listing lags.
+		a.confirmed = a.confirmed && (o.AccountID != a.arn.AccountID || string(o.Kind) != a.arn.Type)
 	}
 	if !o.Complete {
 		delete(l.fresh, group{o.Kind, o.AccountID})

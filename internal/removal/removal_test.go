@@ -142,6 +142,32 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// TestAnAnswerCountsOnce: a removal that could not be written is not made up for
+// later, when the user may have been made again and a listing lags.
+func TestAnAnswerCountsOnce(t *testing.T) {
+	t.Parallel()
+	var l removal.Ledger
+	in := removal.Input{Now: at(0), Candidates: missing(alice), Owned: owned(missing(alice))}
+	decide := func(now int) string {
+		in.Now = at(now)
+		return outcome(l.Decide(in))[alice]
+	}
+	decide(0)
+	l.Observe(listing(at(1)))
+	l.Observe(listing(at(20)))
+	if got := decide(21); got != "Verify" {
+		t.Fatalf("two listings lacked her: %s", got)
+	}
+	l.Confirm(alice, at(22), false)
+	if got := decide(23); got != string(removal.Gone) {
+		t.Fatalf("and IAM does not know her: %s", got)
+	}
+	l.Observe(listing(at(40)))
+	if got := decide(41); got != "Verify" {
+		t.Errorf("a listing later, what IAM said then still counts: %s", got)
+	}
+}
+
 func TestEvidenceIsForgotten(t *testing.T) {
 	t.Parallel()
 	var l removal.Ledger
