@@ -110,6 +110,7 @@ func (c *computation) planEntries(want []rules.Grant) {
 	}
 	in := accessentry.Input{Now: c.Now, View: c.Entries.View, Record: c.Entries.Record, Stay: map[string]time.Time{}}
 	byARN := accessentry.Principals(c.Principals)
+	unsayable := map[string]bool{}
 	entry := func(g rules.Grant) (accessentry.Entry, bool) {
 		e, reason := accessentry.FromGrant(g, byARN[arn.Fold(g.PrincipalARN)])
 		if reason != "" {
@@ -118,8 +119,11 @@ func (c *computation) planEntries(want []rules.Grant) {
 		return e, reason == ""
 	}
 	for _, g := range c.entries.want {
-		if e, ok := entry(g); ok {
+		e, ok := entry(g)
+		if ok {
 			in.Want = append(in.Want, e)
+		} else {
+			unsayable[e.Key()] = true
 		}
 	}
 	for _, g := range c.out.Evaluation.Grants {
@@ -142,6 +146,13 @@ func (c *computation) planEntries(want []rules.Grant) {
 	}
 	in.Empty = !c.Entries.Selected && !c.Entries.Alone && c.Entries.View.Mode.ReadsConfigMap() && c.inDocument(want)
 	in.Keep = !c.Entries.Selected && !in.Empty
+	if !in.Empty {
+		// Who is granted access in words that no access entry takes keeps the one
+		// that there is.
+		for key := range unsayable {
+			in.Stay[key] = time.Time{}
+		}
+	}
 	c.out.Entries = accessentry.Decide(in)
 	c.out.EntriesOurs = len(c.entries.ours)
 	if len(c.out.EntriesLeftOut) > 0 {
