@@ -137,7 +137,12 @@ func (c *Cluster) collect(res *Result, p Plan, jobs []*job) {
 	}
 }
 
+// drop notes that an entry does not stand there.
 func (c *Cluster) drop(key string) {
+	if c.view.Gone == nil {
+		c.view.Gone = map[string]bool{}
+	}
+	c.view.Gone[key] = true
 	delete(c.view.Listed, key)
 	delete(c.view.Seen, key)
 	delete(c.lookedAt, key)
@@ -154,6 +159,10 @@ func (c *Cluster) wait(key, reason string) {
 }
 
 func (c *Cluster) create(ctx context.Context, j *job) (outcome, error) {
+	// From here on it may stand there, whether or not EKS answers.
+	c.mu.Lock()
+	delete(c.view.Gone, j.entry.Key())
+	c.mu.Unlock()
 	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	out, err := c.EKS.CreateAccessEntry(callCtx, &eks.CreateAccessEntryInput{
@@ -164,7 +173,13 @@ func (c *Cluster) create(ctx context.Context, j *job) (outcome, error) {
 		return c.update(ctx, j)
 	}
 	if err != nil {
-		return sortError(failed("create an access entry", err))
+		is, err := sortError(failed("create an access entry", err))
+		if is == refused {
+			c.mu.Lock()
+			c.drop(j.entry.Key())
+			c.mu.Unlock()
+		}
+		return is, err
 	}
 	if j.entry.Admin {
 		if err := c.associate(callCtx, j.entry.ARN); err != nil {

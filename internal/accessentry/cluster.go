@@ -74,7 +74,7 @@ func New(c Config) *Cluster {
 // snapshot is what is known, as of the last Look and what Apply did since.
 func (c *Cluster) snapshot() View {
 	v := c.view
-	v.Listed, v.Seen, v.Waiting = maps.Clone(v.Listed), maps.Clone(v.Seen), maps.Clone(v.Waiting)
+	v.Listed, v.Seen, v.Waiting, v.Gone = maps.Clone(v.Listed), maps.Clone(v.Seen), maps.Clone(v.Waiting), maps.Clone(v.Gone)
 	return v
 }
 
@@ -158,6 +158,10 @@ func (c *Cluster) forget(r Record) {
 	}
 	maps.DeleteFunc(c.view.Seen, func(key string, _ Seen) bool { return gone(key) })
 	maps.DeleteFunc(c.lookedAt, func(key string, _ time.Time) bool { return gone(key) })
+	maps.DeleteFunc(c.view.Gone, func(key string, _ bool) bool {
+		_, recorded := index[key]
+		return !recorded || c.view.Listed[key]
+	})
 	maps.DeleteFunc(c.view.Waiting, func(_ string, w Waiting) bool { return now.Sub(w.Until) > longestWait })
 	maps.DeleteFunc(c.waits, func(key string, _ time.Duration) bool {
 		_, waiting := c.view.Waiting[key]
@@ -165,12 +169,16 @@ func (c *Cluster) forget(r Record) {
 	})
 }
 
-// lookClosely is the rolling Describe that finds drift.
+// lookClosely is the rolling Describe that finds drift. Recorded entries that
+// the listing lacks are looked at, too, before the others.
 func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 	now := c.Now()
 	c.view.LookErr = nil
-	var due []Owned
+	var due, missing []Owned
 	for _, o := range r.Entries {
+		if !c.view.Listed[o.Key()] && !c.view.Gone[o.Key()] {
+			missing = append(missing, o)
+		}
 		at, looked := c.lookedAt[o.Key()]
 		if c.view.Listed[o.Key()] && !o.Pending && (!looked || now.Before(at) || now.Sub(at) >= lookEvery) {
 			due = append(due, o)
@@ -179,6 +187,7 @@ func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 	slices.SortFunc(due, func(a, b Owned) int {
 		return cmp.Or(c.lookedAt[a.Key()].Compare(c.lookedAt[b.Key()]), cmp.Compare(a.ARN, b.ARN))
 	})
+	due = append(missing, due...)
 	due = due[:min(len(due), looksAtOnce)]
 	c.each(len(due), func(i int) {
 		_, seen, err := c.describe(ctx, due[i].ARN)
@@ -186,10 +195,11 @@ func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 		defer c.mu.Unlock()
 		switch {
 		case errors.Is(err, errGone):
-			delete(c.view.Listed, due[i].Key())
+			c.drop(due[i].Key())
 		case err != nil:
 			c.view.LookErr = err
 		default:
+			c.view.Listed[due[i].Key()] = true
 			c.saw(due[i].Key(), seen)
 		}
 	})
@@ -201,6 +211,7 @@ func (c *Cluster) saw(key string, s Seen) {
 		c.view.Seen = map[string]Seen{}
 	}
 	c.view.Seen[key], c.lookedAt[key] = s, c.Now()
+	delete(c.view.Gone, key)
 }
 
 // each calls do for 0 to n-1, some at the same time.

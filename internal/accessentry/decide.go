@@ -29,6 +29,9 @@ type View struct {
 	// Listed are the principals of all entries, folded; nil until a listing was
 	// complete.
 	Listed map[string]bool
+	// Gone are recorded entries that no listing has and that EKS, asked for each,
+	// says do not stand there. A listing alone proves nothing.
+	Gone map[string]bool
 	// Err is why the entries could not be listed; nothing is changed then.
 	// LookErr is why not all that were due could be looked at closely.
 	Err, LookErr error
@@ -182,7 +185,7 @@ func (d *decider) want(e Entry) {
 	there := d.View.Listed[key]
 	seen, looked := d.View.Seen[key]
 	switch {
-	case d.Keep && (!recorded || !there):
+	case d.Keep && (!recorded || !there && d.View.Gone[key]):
 		// Nothing new goes into a store that is given up.
 	case d.Keep:
 		d.kept[key] = before
@@ -261,8 +264,12 @@ func (d *decider) unwanted(o Owned, granted bool) {
 		return
 	}
 	seen, looked := d.View.Seen[key]
-	if !d.View.Listed[key] || looked && !seen.Ours {
+	if !d.View.Listed[key] && d.View.Gone[key] || looked && !seen.Ours {
 		return // it is gone, or never was ours: forget it
+	}
+	if !d.View.Listed[key] {
+		d.kept[key] = o // until EKS is sure
+		return
 	}
 	if since, stays := d.Stay[key]; stays && !granted {
 		o.HeldSince = since
