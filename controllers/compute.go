@@ -68,6 +68,9 @@ type Outcome struct {
 	Entries        accessentry.Plan
 	EntriesOurs    int
 	EntriesLeftOut []accessentry.Refused
+	// inDocument: aws-auth takes over from access entries and says all that is
+	// wanted.
+	inDocument bool
 }
 
 // readable refuses a result in which EKS would not take an entry of ours as it

@@ -45,6 +45,9 @@ type EntrySituation struct {
 	Selected, Alone bool
 	View            accessentry.View
 	Record          accessentry.Record
+	// InDocumentSince is since when aws-auth has said all that is wanted, where
+	// it takes over from access entries; zero: it does not yet.
+	InDocumentSince time.Time
 }
 
 // entriesKey is the key of the state ConfigMap's binaryData that holds the
@@ -60,7 +63,18 @@ const (
 
 // entriesState is what a reconciler remembers of access entries.
 type entriesState struct {
-	view accessentry.View
+	view            accessentry.View
+	inDocumentSince time.Time
+}
+
+// noteDocument remembers since when aws-auth says all that is wanted.
+func (s *entriesState) noteDocument(says bool, now time.Time) {
+	switch {
+	case !says:
+		s.inDocumentSince = time.Time{}
+	case s.inDocumentSince.IsZero() || s.inDocumentSince.After(now):
+		s.inDocumentSince = now
+	}
 }
 
 // entriesRun is the part of a refresh that concerns access entries.
@@ -147,7 +161,10 @@ func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
 	if view.Err == nil {
 		view.Err = run.entries.err
 	}
-	return EntrySituation{Selected: run.entries.selected, Alone: run.entries.alone, View: view, Record: run.entries.record}
+	return EntrySituation{
+		Selected: run.entries.selected, Alone: run.entries.alone, View: view, Record: run.entries.record,
+		InDocumentSince: r.entries.inDocumentSince,
+	}
 }
 
 // applyEntries carries out what was decided about access entries, if that is on

@@ -144,7 +144,9 @@ func (c *computation) planEntries(want []rules.Grant) {
 			in.Stay[o.Key()] = h.Since
 		}
 	}
-	in.Empty = !c.Entries.Selected && !c.Entries.Alone && c.Entries.View.Mode.ReadsConfigMap() && c.inDocument(want)
+	c.out.inDocument = !c.Entries.Selected && !c.Entries.Alone && c.Entries.View.Mode.ReadsConfigMap() && c.inDocument(want)
+	since := c.Entries.InDocumentSince
+	in.Empty = c.out.inDocument && !since.IsZero() && c.Now.Sub(since) >= accessentry.SettleTime
 	in.Keep = !c.Entries.Selected && !in.Empty
 	if !in.Empty {
 		// Who is granted access in words that no access entry takes keeps the one
@@ -176,12 +178,12 @@ func (c *computation) inDocument(want []rules.Grant) bool {
 
 // documentWants is what aws-auth should hold of what is wanted: nothing new
 // when it is not a target, and nothing at all once the access entries are
-// complete, which nobody knows while none of them is accepted.
+// complete and count, which nobody knows while none of them is accepted.
 func (c *computation) documentWants(want []rules.Grant) []rules.Grant {
 	if !c.Entries.Alone {
 		return want
 	}
-	if c.Entries.Selected && c.out.Entries.Complete && c.Rules != nil {
+	if c.Entries.Selected && c.out.Entries.Complete && c.out.Entries.Settled && c.Rules != nil {
 		return nil
 	}
 	there := make(map[entryKey]bool, len(c.ours))

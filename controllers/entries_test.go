@@ -209,11 +209,14 @@ func TestFromAWSAuthToAccessEntriesAndBack(t *testing.T) {
 	w.later()
 	w.expectEntries("complete", "tmp-foo-1 foo [developers]", "tmp-foo-2 foo [developers]", "tmp-foo-3 foo [developers]")
 	w.expectMapUsers("nobody new in a target that is given up", person+ours)
+	w.pass(accessentry.SettleTime)
 	w.later()
 	w.expectMapUsers("ours are gone", person)
 
 	w.choose(TargetConfigMap)
 	w.later()
+	w.later()
+	w.pass(accessentry.SettleTime)
 	w.later()
 	w.expectMapUsers("back", person+ours+entry("tmp-foo-3", "foo", "developers"))
 	w.expectEntries("the access entries went after that")
@@ -260,6 +263,7 @@ func TestAutomaticTarget(t *testing.T) {
 	w.choose(TargetAuto)
 	w.later()
 	w.expectEntries("the mode has changed", "tmp-foo-1 foo [developers]")
+	w.pass(accessentry.SettleTime)
 	w.later()
 	w.expectMapUsers("and aws-auth is empty of ours", person)
 }

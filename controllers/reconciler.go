@@ -275,6 +275,7 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 		r.missingSince = time.Time{}
 	}
 	run.out = Compute(r.situation(run))
+	r.entries.noteDocument(run.out.inDocument, r.Clock.Now())
 	if err := run.out.readable(); err != nil {
 		return err
 	}

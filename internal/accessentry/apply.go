@@ -201,6 +201,7 @@ func (c *Cluster) note(e Entry, made time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.saw(e.Key(), Seen{Ours: true, Digest: e.Digest(), Made: made})
+	c.view.Changed = c.Now()
 }
 
 // sortError tells what is wrong with the entry from trouble with EKS.

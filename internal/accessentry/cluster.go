@@ -113,6 +113,9 @@ func (c *Cluster) Look(ctx context.Context, r Record) View {
 	}
 	if c.view.Err = err; err == nil {
 		c.view.Listed = listed
+		if now := c.Now(); c.view.Changed.IsZero() || c.view.Changed.After(now) {
+			c.view.Changed = now
+		}
 		c.forget(r)
 		c.lookClosely(ctx, r)
 	}

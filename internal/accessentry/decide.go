@@ -17,6 +17,10 @@ const (
 	ModeAPIConfigMap Mode = "API_AND_CONFIG_MAP"
 )
 
+// SettleTime is how long a store is given until what was written to it lets
+// people in: EKS says seconds.
+const SettleTime = time.Minute
+
 // ReadsEntries reports whether access entries count.
 func (m Mode) ReadsEntries() bool { return m == ModeAPI || m == ModeAPIConfigMap }
 
@@ -32,6 +36,9 @@ type View struct {
 	// Gone are recorded entries that no listing has and that EKS, asked for each,
 	// says do not stand there. A listing alone proves nothing.
 	Gone map[string]bool
+	// Changed is when an entry was last made, changed or adopted, as far as this
+	// process knows: at the earliest, when it first listed them.
+	Changed time.Time
 	// Err is why the entries could not be listed; nothing is changed then.
 	// LookErr is why not all that were due could be looked at closely.
 	Err, LookErr error
@@ -112,6 +119,9 @@ type Plan struct {
 	Waiting  []Refused
 	// Complete: everything wanted stands there, as far as is known.
 	Complete bool
+	// Settled: nothing was made or changed for as long as EKS takes until an
+	// entry counts.
+	Settled bool
 	// Next is when something that waits is due; zero: nothing waits.
 	Next time.Time
 }
@@ -139,6 +149,7 @@ func Decide(in Input) Plan {
 		return d.plan
 	}
 	d.plan.Complete = !in.Keep && !in.Empty
+	d.plan.Settled = in.Now.Sub(in.View.Changed) >= SettleTime
 	wanted := make(map[string]bool, len(in.Want))
 	for _, e := range in.Want {
 		wanted[e.Key()] = true
