@@ -6,7 +6,6 @@
 package iamevents
 
 import (
-	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -82,7 +81,7 @@ func (c *Change) shown(d Details) bool {
 		return true
 	}
 	for _, g := range d.Groups {
-		if strings.EqualFold(g, c.Group) {
+		if rules.SameName(g, c.Group) {
 			return !c.Left
 		}
 	}
@@ -91,7 +90,7 @@ func (c *Change) shown(d Details) bool {
 
 func tag(tags map[string]string, key string) (string, bool) {
 	for k, v := range tags {
-		if strings.EqualFold(k, key) {
+		if rules.SameName(k, key) {
 			return v, true
 		}
 	}

@@ -181,7 +181,7 @@ func exists(d *detail, a Announcement) []Announcement {
 		got, id, resource = d.Made.Role, d.Made.Role.RoleID, "role"
 	}
 	parsed, err := arn.Parse(got.ARN)
-	if err == nil && parsed.Type == resource && parsed.AccountID == a.AccountID && strings.EqualFold(parsed.Name, a.Name) {
+	if err == nil && parsed.Type == resource && parsed.AccountID == a.AccountID && rules.SameName(parsed.Name, a.Name) {
 		a.ARN = got.ARN
 		if len(id) <= maxName && !strings.ContainsFunc(id, outsideNames) {
 			a.ID = id
@@ -202,7 +202,7 @@ func moved(d *detail, a Announcement) []Announcement {
 	if p := d.Asked.NewPath; strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
 		to.Path = p
 	}
-	if d.Asked.NewName == "" || strings.EqualFold(d.Asked.NewName, a.Name) {
+	if d.Asked.NewName == "" || rules.SameName(d.Asked.NewName, a.Name) {
 		return []Announcement{to}
 	}
 	to.Name = d.Asked.NewName

@@ -217,6 +217,7 @@ func TestChangesAreSeenInDetails(t *testing.T) {
 		{Change{NoTags: []string{"other"}}, true},
 		{Change{Group: "devs"}, true},
 		{Change{Group: "ops"}, false},
+		{Change{Group: "dev\u017f"}, false},
 		{Change{Group: "devs", Left: true}, false},
 		{Change{Group: "ops", Left: true}, true},
 		{Change{Bounded: true, Boundary: "b"}, true},

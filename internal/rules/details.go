@@ -43,7 +43,7 @@ func (d *details) inGroup(of *Details) bool {
 }
 
 func contains(names []string, name string) bool {
-	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+	return slices.ContainsFunc(names, func(n string) bool { return SameName(n, name) })
 }
 
 // missingTag is the index of the first tag that a principal lacks or has with
@@ -57,7 +57,7 @@ func (d *details) missingTag(of *Details) int {
 
 // tag finds a tag as IAM does: the case of keys does not count.
 func (of *Details) tag(key string) (value string, ok bool) {
-	i := slices.IndexFunc(of.Tags, func(t Tag) bool { return strings.EqualFold(t.Key, key) })
+	i := slices.IndexFunc(of.Tags, func(t Tag) bool { return SameName(t.Key, key) })
 	if i < 0 {
 		return "", false
 	}
@@ -65,7 +65,7 @@ func (of *Details) tag(key string) (value string, ok bool) {
 }
 
 func (d *details) bounded(of *Details) bool {
-	return d.boundary == "" || strings.EqualFold(d.boundary, of.PermissionsBoundary)
+	return d.boundary == "" || SameName(d.boundary, of.PermissionsBoundary)
 }
 
 // but says what keeps a principal from being selected.
@@ -169,7 +169,7 @@ func (c *compiler) tags() bool {
 			refuse("has the key %s; keys have 1 to %d characters", quote(t.Key), maxTagKey)
 		case len(t.Value) > maxTagValue*4 || len([]rune(t.Value)) > maxTagValue:
 			refuse("has a value for %s that is longer than %d characters", quote(t.Key), maxTagValue)
-		case i > 0 && strings.EqualFold(t.Key, tags[i-1].Key):
+		case i > 0 && SameName(t.Key, tags[i-1].Key):
 			refuse("has the keys %s and %s, which are the same for IAM; keep one", quote(tags[i-1].Key), quote(t.Key))
 		}
 	}
@@ -182,7 +182,7 @@ func sortedTags(tags map[string]string) []Tag {
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		out = append(out, Tag{key, tags[key]})
 	}
-	slices.SortStableFunc(out, func(a, b Tag) int { return strings.Compare(strings.ToLower(a.Key), strings.ToLower(b.Key)) })
+	slices.SortStableFunc(out, func(a, b Tag) int { return strings.Compare(foldASCII(a.Key), foldASCII(b.Key)) })
 	return out
 }
 
@@ -190,7 +190,7 @@ func sortedTags(tags map[string]string) []Tag {
 func foldedSet(names []string) []string {
 	var out []string
 	for _, n := range names {
-		out = append(out, strings.ToLower(n))
+		out = append(out, foldASCII(n))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
@@ -57,7 +56,7 @@ func SelectorDigest(k Kind, r v1alpha1.Rule) string {
 func flat(tags []Tag) []string {
 	var out []string
 	for _, t := range tags {
-		out = append(out, strings.ToLower(t.Key), t.Value)
+		out = append(out, foldASCII(t.Key), t.Value)
 	}
 	return out
 }
