@@ -40,6 +40,18 @@ type Announcement struct {
 	Change Change
 }
 
+// size is the length of its texts.
+func (a *Announcement) size() int {
+	n := len(a.Name) + len(a.ARN) + len(a.ID) + len(a.Path) + len(a.Change.Group) + len(a.Change.Boundary)
+	for key, value := range a.Change.Tags {
+		n += len(key) + len(value)
+	}
+	for _, key := range a.Change.NoTags {
+		n += len(key)
+	}
+	return n
+}
+
 // Change is a change of what a principal has.
 type Change struct {
 	// Tags were set, NoTags (keys) taken away.

@@ -18,9 +18,14 @@ import (
 // maxBody is the size of the largest message that SQS holds, in bytes.
 const maxBody = 1 << 20
 
+// Limits of the IAM API, in characters.
 const (
-	maxName = 128 // the type existingUserNameType of the IAM API
-	maxTags = 50  // tags of one principal
+	maxName     = 128  // the type existingUserNameType
+	maxTags     = 50   // tags of one principal
+	maxTagKey   = 128  // tagKeyType
+	maxTagValue = 256  // tagValueType
+	maxPath     = 512  // pathType
+	maxARN      = 2048 // arnType
 )
 
 // record is what is read of an event. Format: "Events from AWS services
@@ -144,8 +149,8 @@ func (r *record) about() (Announcement, error) {
 	if d.Time.IsZero() {
 		return a, errors.New("it has no eventTime")
 	}
-	if len(d.Asked.Tags) > maxTags || len(d.Asked.TagKeys) > maxTags {
-		return a, errors.New("it has more tags than a principal can have")
+	if err := d.Asked.bounded(); err != nil {
+		return a, err
 	}
 	for _, name := range []string{a.Name, d.Asked.NewName, d.Asked.GroupName} {
 		if len(name) > maxName || strings.ContainsFunc(name, outsideNames) {
@@ -157,6 +162,30 @@ func (r *record) about() (Announcement, error) {
 	}
 	return a, nil
 }
+
+// bounded refuses what IAM would not have taken: what is announced is
+// remembered, and whoever can send to the queue could fill the memory with it.
+func (k *asked) bounded() error {
+	if len(k.Tags) > maxTags || len(k.TagKeys) > maxTags {
+		return errors.New("it has more tags than a principal can have")
+	}
+	for _, key := range k.TagKeys {
+		if longer(key, maxTagKey) {
+			return fmt.Errorf("the key %s is longer than one of a tag can be", quote(key))
+		}
+	}
+	for _, t := range k.Tags {
+		if longer(t.Key, maxTagKey) || longer(t.Value, maxTagValue) {
+			return fmt.Errorf("the tag %s is longer than one can be", quote(t.Key))
+		}
+	}
+	if longer(k.Boundary, maxARN) || longer(k.NewPath, maxPath) {
+		return errors.New("its permissions boundary or path is longer than one can be")
+	}
+	return nil
+}
+
+func longer(s string, most int) bool { return len(s) > most && utf8.RuneCountInString(s) > most }
 
 // outsideNames: names consist of [\w+=,.@-].
 func outsideNames(r rune) bool {

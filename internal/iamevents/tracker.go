@@ -26,6 +26,8 @@ const (
 	budget  = 20 * perPage
 	// maxPending announcements are remembered; more wait in the queue.
 	maxPending = 10000
+	// maxBytes is how much text of theirs is: tags can make them large.
+	maxBytes = 16 << 20
 )
 
 // View is what is known of IAM: the last listing and what one would do with it.
@@ -77,6 +79,7 @@ type tracker struct {
 	mu       sync.Mutex
 	messages map[string]*message
 	pending  []*pending
+	bytes    int       // size of those pending
 	finished []string  // receipts of messages of which nothing is left
 	spent    time.Time // until when listings have been paid for
 }
@@ -101,13 +104,14 @@ func (t *tracker) add(now time.Time, m message, announced []Announcement) {
 	t.messages[m.id] = &m
 	for _, a := range announced {
 		t.pending = append(t.pending, &pending{Announcement: a, of: &m, due: now})
+		t.bytes += a.size()
 	}
 }
 
 func (t *tracker) full() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.pending) >= maxPending
+	return len(t.pending) >= maxPending || t.bytes >= maxBytes
 }
 
 // settle ends the announcements that the view answers and returns when IAM is
@@ -144,6 +148,7 @@ func (t *tracker) settle(v View) time.Time {
 
 func (t *tracker) end(p *pending, outcome Outcome) {
 	t.ended(outcome, p.Announcement)
+	t.bytes -= p.size()
 	if p.of.open--; p.of.open == 0 {
 		t.finished = append(t.finished, p.of.receipt)
 		delete(t.messages, p.of.id)
@@ -298,6 +303,6 @@ func (t *tracker) release() []string {
 	for _, m := range t.messages {
 		receipts = append(receipts, m.receipt)
 	}
-	t.messages, t.pending = map[string]*message{}, nil
+	t.messages, t.pending, t.bytes = map[string]*message{}, nil, 0
 	return receipts
 }
