@@ -156,12 +156,19 @@ func restore(s Situation, grants []rules.Grant, everything bool) Outcome {
 // bring back what the rules say, stores the record, keeps the present version,
 // and writes aws-auth. Only our entries are planned anew where somebody was
 // faster; a whole version is not forced over what nobody has seen, and then
-// the error is ErrChanged.
+// the error is ErrChanged. All errors but that of the pause itself say that the
+// refresher is paused: it stays so, because it might have been before.
 func (o *Operator) Roll(ctx context.Context, b *Rollback) error {
-	s := o.store()
 	if err := o.Pause(ctx, fmt.Sprintf("rollback to version %d", b.To.ID)); err != nil {
 		return err
 	}
+	if err := o.rollPaused(ctx, b); err != nil {
+		return fmt.Errorf("%w; the refresher is paused now", err)
+	}
+	return nil
+}
+
+func (o *Operator) rollPaused(ctx context.Context, b *Rollback) error {
 	shown := b.Before
 	for range writeAttempts {
 		next, err := o.again(ctx, b)
@@ -182,7 +189,7 @@ func (o *Operator) Roll(ctx context.Context, b *Rollback) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s is being written all the time; nothing was changed, and the refresher is paused", s.names.AWSAuth)
+	return fmt.Errorf("%s is being written all the time; nothing was changed", o.Names.AWSAuth)
 }
 
 // again plans with what stands there now, for the version that was chosen.

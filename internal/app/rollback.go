@@ -81,7 +81,7 @@ func (o *rollbackOptions) run(cmd *cobra.Command, id int) error {
 	}
 	err = operator.Roll(cmd.Context(), plan)
 	if errors.Is(err, controllers.ErrChanged) {
-		return fmt.Errorf("%w, so nothing was written; the refresher is paused now: run the command again", err)
+		return fmt.Errorf("%w, and nothing was written: run the command again", err)
 	}
 	if err != nil {
 		return err
