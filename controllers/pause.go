@@ -32,7 +32,8 @@ func isPaused(rules *corev1.ConfigMap) bool {
 // is tied to the aws-auth that it read, or that it saw the pause.
 func (r *AWSAuthReconciler) paused(ctx context.Context, run *refresh) (bool, error) {
 	cm := run.rules.written
-	if !isPaused(cm) && (run.out.RecordChanged || len(run.out.Result.Changed) > 0 || run.rules.unsaved(run.record)) {
+	news := run.out.RecordChanged || len(run.out.Result.Changed) > 0 || run.rules.unsaved(run.record) || !run.out.Entries.Idle()
+	if !isPaused(cm) && news {
 		var err error
 		if cm, err = r.store.get(ctx, r.Names.Rules); err != nil {
 			return false, err
