@@ -64,6 +64,7 @@ const (
 // entriesState is what a reconciler remembers of access entries.
 type entriesState struct {
 	view            accessentry.View
+	lookedAt        time.Time // when they were listed
 	inDocumentSince time.Time
 }
 
@@ -81,6 +82,7 @@ func (s *entriesState) noteDocument(says bool, now time.Time) {
 type entriesRun struct {
 	record          accessentry.Record
 	selected, alone bool
+	due             bool      // IAM was listed on time, or for new rules
 	err             error     // why nothing is known, so that nothing can be done
 	applyErr        error     // why not everything could be done, or be looked at
 	onRecord        time.Time // when what is to be done was stored; zero: it was not
@@ -144,13 +146,16 @@ func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 	}
 }
 
-// look lists the access entries, together with IAM.
+// look lists the access entries, together with IAM. Announcements have IAM
+// listed more often, and for them what is known of access entries will do.
 func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
 	e := &run.entries
 	if r.Entries == nil || e.err != nil || !e.selected && len(e.record.Entries) == 0 {
 		return
 	}
-	if r.known.at.Equal(run.now) || r.entries.view.Listed == nil {
+	age := run.now.Sub(r.entries.lookedAt)
+	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval {
+		r.entries.lookedAt = run.now
 		r.entries.view = r.Entries.Look(ctx, e.record)
 	}
 	e.err, e.applyErr = r.entries.view.Err, r.entries.view.LookErr

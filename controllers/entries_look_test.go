@@ -3,8 +3,10 @@ package controllers
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 )
 
 // watchedEntries tells of each Look.
@@ -34,4 +36,31 @@ func TestPauseCountsForAccessEntries(t *testing.T) {
 	w.restart()
 	w.later()
 	w.expectEntries("paused", "tmp-foo-1 foo [developers]")
+}
+
+// TestAnnouncementsListNoAccessEntries: they come in bursts, and what this
+// process did itself it knows.
+func TestAnnouncementsListNoAccessEntries(t *testing.T) {
+	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
+	w.aws.SendEvents(fakeaws.EventRule{Queue: "events"})
+	w.rules(devRule)
+	w.listens("events")
+	w.refresh()
+	w.await("the queue is read")
+	calls := w.aws.Calls("ListAccessEntries")
+	for _, name := range []string{"tmp-foo-1", "tmp-foo-2"} {
+		w.pass(time.Minute)
+		w.createUsers(name)
+		w.await("a user was made")
+		w.refresh()
+	}
+	w.expectEntries("both are in at once", "tmp-foo-1 foo [developers]", "tmp-foo-2 foo [developers]")
+	if n := w.aws.Calls("ListAccessEntries") - calls; n != 0 {
+		t.Errorf("%d listings of access entries within the interval", n)
+	}
+	w.pass(time.Hour)
+	w.refresh()
+	if n := w.aws.Calls("ListAccessEntries") - calls; n != 1 {
+		t.Errorf("%d listings of access entries after the interval", n)
+	}
 }

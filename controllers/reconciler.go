@@ -245,7 +245,8 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 // list lists IAM where that is due: on time, when the rules have changed, and
 // when something is announced.
 func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
-	if run.rules.set == nil || !r.known.due(run.now, run.rules.digest) && !r.eager(run) {
+	due := run.rules.set != nil && r.known.due(run.now, run.rules.digest)
+	if run.entries.due = due; run.rules.set == nil || !due && !r.eager(run) {
 		return
 	}
 	listing := r.Lister.List(ctx, run.rules.set.Needs())
