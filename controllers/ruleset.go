@@ -43,6 +43,25 @@ var (
 type rulesCache struct {
 	options           rules.Options
 	written, accepted compiled
+	// said is accepted as read for aws-auth, which takes more than access
+	// entries do.
+	said compiled
+}
+
+// compileAccepted reads rules that were accepted before. If that was for
+// aws-auth and access entries are a target now, they stay in force, and the
+// grants that no access entry can say are left out one by one.
+func (c *rulesCache) compileAccepted(data map[string]string) (*rules.Set, error) {
+	set, err := c.accepted.compile(data, c.options)
+	if err == nil || !c.options.AccessEntries {
+		return set, err
+	}
+	options := c.options
+	options.AccessEntries = false
+	if set, lax := c.said.compile(data, options); lax == nil {
+		return set, nil
+	}
+	return nil, err
 }
 
 type compiled struct {
@@ -79,7 +98,7 @@ func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) rulese
 	if accepted == nil {
 		return rs
 	}
-	set, err := cache.accepted.compile(accepted, cache.options)
+	set, err := cache.compileAccepted(accepted)
 	if err != nil {
 		rs.problem = fmt.Errorf("%w; and the rules accepted before are not accepted any longer: %w", rs.problem, err)
 		return rs
