@@ -33,14 +33,10 @@ func fillAccessEntries(ctx context.Context, w *world) error {
 	if err := w.stillIn(ctx, w.made...); err != nil {
 		return err
 	}
-	begun = time.Now()
 	if err := w.refresher.restart("--target", "configmap", "--cluster-name", eksCluster); err != nil {
 		return err
 	}
-	if err := w.awaitAccessEntries(ctx, nil); err != nil {
-		return err
-	}
-	w.note("back to --target configmap: %s later the access entries are gone,\nand everybody is in aws-auth still", brief(time.Since(begun)))
+	w.note("back to --target configmap: everybody is in aws-auth still, and the access\nentries go once they have been there for a minute without a change")
 	return w.stillIn(ctx, w.made...)
 }
 

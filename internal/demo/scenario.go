@@ -29,7 +29,7 @@ func scenario(tokens bool) []step {
 		{title: "A misspelled rule is refused, and nobody loses access", run: misspell},
 		{title: "A slip in the rules gets into aws-auth: rolled back, mended, resumed", run: rollBack},
 		{title: "IAM's events are heard: a user gets in without waiting for a listing", run: hearEvents},
-		{title: "The same rules fill EKS access entries, and empty them again", run: fillAccessEntries},
+		{title: "The same rules fill EKS access entries", run: fillAccessEntries},
 		{title: "Twelve more users are made: all of them get in", run: makeMany},
 		{title: "One of them makes an access key: its token is accepted, too", run: openForBar, tokens: true},
 		{title: "An edit of the rules would remove twelve at once: held", run: dropRule},
