@@ -40,16 +40,17 @@ func TestMain(m *testing.M) {
 // one refresher, with a clock that stands still until it is told to move.
 type world struct {
 	testing.TB
-	clock     *clocktesting.FakePassiveClock
-	aws       *fakeaws.Server
-	awsURL    string
-	namespace string
-	admin     corev1client.ConfigMapInterface // what people use
-	core      corev1client.CoreV1Interface
-	config    Config
-	refresher *AWSAuthReconciler
-	events    *eventLog
-	skew      time.Duration // how far AWS's clock is ahead of the refresher's
+	clock      *clocktesting.FakePassiveClock
+	aws        *fakeaws.Server
+	awsURL     string
+	namespace  string
+	admin      corev1client.ConfigMapInterface // what people use
+	core       corev1client.CoreV1Interface
+	config     Config
+	refresher  *AWSAuthReconciler
+	events     *eventLog
+	recreating sync.Mutex    // held while a writer deletes aws-auth and makes it again
+	skew       time.Duration // how far AWS's clock is ahead of the refresher's
 }
 
 const accountID = "123456789012"

@@ -109,7 +109,11 @@ func (w *world) killedAtRandom(random *rand.Rand, rounds int) {
 		} else {
 			w.refresher.store.configMaps = w.config.ConfigMaps
 		}
-		w.pass(11 * time.Second)
+		// A minute without aws-auth must not pass while it is being made again.
+		if w.recreating.TryLock() {
+			w.pass(11 * time.Second)
+			w.recreating.Unlock()
+		}
 		_, _ = w.refresher.Reconcile(w.Context(), request()) // may die on the way
 	}
 }
@@ -146,6 +150,9 @@ func (w *world) likeEksctl(added *ledgerOfOthers) func(context.Context, *rand.Ra
 			text, err := yaml.Marshal(list)
 			if err != nil {
 				return err
+			}
+			if cm.Data == nil {
+				cm.Data = map[string]string{}
 			}
 			cm.Data["mapUsers"] = string(text)
 			if _, err = w.admin.Update(ctx, cm, metav1.UpdateOptions{FieldManager: "eksctl"}); err == nil {
@@ -188,6 +195,8 @@ func (w *world) deleteAndRecreate(ctx context.Context, random *rand.Rand) error 
 		if err != nil {
 			return err
 		}
+		w.recreating.Lock()
+		defer w.recreating.Unlock()
 		same := metav1.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion}
 		if err := w.admin.Delete(ctx, "aws-auth", metav1.DeleteOptions{Preconditions: &same}); err != nil {
 			return err
