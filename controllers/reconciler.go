@@ -9,65 +9,12 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
-
-// Lister tells which IAM principals exist. List never fails as a whole: each
-// kind's scope says whether it is complete. Exists asks about one principal in
-// its own account; an error means that nothing is known.
-type Lister interface {
-	List(ctx context.Context, needs rules.Needs) principals.Listing
-	Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error)
-}
-
-// Config configures an AWSAuthReconciler.
-type Config struct {
-	// ConfigMaps is the client for the namespace of all ConfigMaps, normally
-	// kube-system.
-	ConfigMaps corev1client.ConfigMapInterface
-	// Watch is the client for the core API group that a manager has the
-	// ConfigMaps watched with; only SetupWithManager needs it.
-	Watch rest.Interface
-	// Namespace is that namespace.
-	Namespace string
-	// Names are the ConfigMaps' names; see NamesFor.
-	Names  Names
-	Lister Lister
-	// Announcements tell of changes of IAM; nil: it is only listed on time.
-	Announcements Announcements
-	// Events receives what people should hear of; it goes to the rules ConfigMap.
-	Events  events.EventRecorder
-	Metrics *Metrics
-	Clock   clock.PassiveClock
-	// RefreshInterval is the time between listings; default 15s, jittered by
-	// up to a tenth.
-	RefreshInterval time.Duration
-	// Removal sets the breaker.
-	Removal removal.Settings
-	// Adopt takes entries that are exactly what the rules produce for ours.
-	Adopt bool
-	// Rules says how rules are read.
-	Rules rules.Options
-	// History is how many versions of aws-auth are kept; 0: none.
-	History int
-	// Limit is the size that aws-auth must not exceed; default awsauth.MaxBytes.
-	Limit int
-	// Target says where grants are written; default TargetConfigMap.
-	Target Target
-	// Entries is the access entries of the cluster of this name; nil: they are
-	// left alone, which TargetConfigMap only can do with.
-	Entries EntryTarget
-	Cluster string
-}
 
 const (
 	// refreshTimeout ends a refresh that hangs; every AWS call has its own,
@@ -242,29 +189,6 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 	return fmt.Errorf("giving way to other writers until the next refresh: %w", err)
 }
 
-// list lists IAM where that is due: on time, when the rules have changed, and
-// when something is announced.
-func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
-	due := run.rules.set != nil && r.known.due(run.now, run.rules.digest)
-	if run.entries.due = due; run.rules.set == nil || !due && !r.eager(run) {
-		return
-	}
-	listing := r.Lister.List(ctx, run.rules.set.Needs())
-	r.Metrics.listed(listing)
-	for _, o := range observations(listing) {
-		r.ledger.Observe(o)
-	}
-	run.again = r.known.update(listing, run.now)
-	r.known.digest, r.known.at = run.rules.digest, run.now
-	r.known.next = run.now.Add(r.interval())
-	r.settle(run, true)
-}
-
-// interval is the time to the next listing, jittered by a twentieth either way.
-func (r *AWSAuthReconciler) interval() time.Duration {
-	return wait.Jitter(r.RefreshInterval*19/20, 0.1)
-}
-
 // decideAndWrite reads aws-auth, decides, and writes: first the record, then
 // aws-auth.
 func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) error {
@@ -365,31 +289,4 @@ func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
 	}
 	run.waiting = recreateAfter - run.now.Sub(r.missingSince)
 	return run.waiting <= 0
-}
-
-// next is the time until something is due: a listing, the end of a hold, a
-// principal that grows too old, the creation of a missing aws-auth, or a look
-// for what is announced.
-func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
-	now := r.Clock.Now()
-	due := r.known.next
-	if run.rules.set == nil || due.IsZero() {
-		due = now.Add(r.interval())
-	}
-	for _, h := range run.out.Removal.Held {
-		if h.Until.Before(due) {
-			due = h.Until
-		}
-	}
-	if u := run.out.Evaluation.Until; !u.IsZero() && u.Before(due) && !r.known.clock(now).Doubted {
-		due = u
-	}
-	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
-		due = now.Add(run.waiting)
-	}
-	due = run.entriesDue(now, due)
-	if at := r.settle(run, false); !at.IsZero() && at.Before(due) {
-		due = at
-	}
-	return max(due.Sub(now), 50*time.Millisecond)
 }
