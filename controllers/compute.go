@@ -22,6 +22,9 @@ type Situation struct {
 	Rules *rules.Set
 	// Principals are the IAM users and roles of the last listings.
 	Principals []rules.Principal
+	// Listed tells when the last listing of an account and kind began, and
+	// whether it was complete; nil: Principals are all that there are, now.
+	Listed func(accountID string, kind rules.Kind) (begun time.Time, complete bool)
 	// Document is aws-auth as it stands; Missing says that there is none.
 	Document *awsauth.Document
 	Missing  bool
@@ -269,11 +272,12 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 	}
 }
 
-// tooOld tells whether what let a principal in would still do so but for its
-// age. An age that was edited since is not that: a slip of the pen can edit one.
-func (c *computation) tooOld(o rules.Owned) bool {
+// tooOld tells whether, and since when, what let a principal in would still do
+// so but for its age. An age that was edited since is not that: a slip of the
+// pen can edit one.
+func (c *computation) tooOld(o rules.Owned) (since time.Time, ok bool) {
 	if c.Ages.Doubted || !c.Rules.AppliesMaxAge() {
-		return false
+		return time.Time{}, false
 	}
 	if c.byARN == nil {
 		c.byARN = make(map[string]int, len(c.Principals))
@@ -282,18 +286,35 @@ func (c *computation) tooOld(o rules.Owned) bool {
 		}
 	}
 	i, listed := c.byARN[arn.Fold(o.ARN)]
-	return listed && c.Rules.Outgrew(c.Principals[i], o.Selectors, c.Ages.Now)
+	if !listed {
+		return time.Time{}, false
+	}
+	return c.Rules.Outgrew(c.Principals[i], o.Selectors, c.Ages.Now)
 }
 
 // candidate is an entry of ours, in whatever store, that is no longer wanted.
 func (c *computation) candidate(o rules.Owned) removal.Candidate {
-	return removal.Candidate{
+	candidate := removal.Candidate{
 		Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
 		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
 		Listed:    c.listed[arn.Fold(o.ARN)],
-		TooOld:    c.tooOld(o),
 		HeldSince: o.HeldSince,
 	}
+	var since time.Time
+	since, candidate.TooOld = c.tooOld(o)
+	candidate.Stale = candidate.Grantable && candidate.Listed && !c.listedSince(candidate, since)
+	return candidate
+}
+
+// listedSince tells whether what is known of a candidate is from a listing that
+// nothing has gone wrong after, and that began no earlier than that. Whoever was
+// made again, or got back a tag, would be seen there.
+func (c *computation) listedSince(candidate removal.Candidate, since time.Time) bool {
+	if c.Situation.Listed == nil {
+		return true
+	}
+	begun, complete := c.Situation.Listed(candidate.AccountID, candidate.Kind)
+	return complete && !begun.Before(since)
 }
 
 func accountOf(principalARN string) string {

@@ -56,13 +56,9 @@ func (r *AWSAuthReconciler) settle(run *refresh, fresh bool) time.Time {
 		return time.Time{}
 	}
 	c := concern{set: run.rules.set, known: &r.known, record: run.record, entries: run.entries.record}
-	calls := 0
-	for _, l := range r.known.listings {
-		calls += l.Users.Calls + l.Roles.Calls
-	}
 	return r.Announcements.Settle(iamevents.View{
-		Now: r.Clock.Now(), Fresh: fresh, Calls: calls, Principals: r.known.all(),
-		Listed: c.listed, Concerns: c.concerns, Details: details,
+		Now: r.Clock.Now(), Fresh: fresh, Calls: r.known.calls(), Principals: r.known.all(),
+		Listed: r.known.listed, Concerns: c.concerns, Details: details,
 	})
 }
 
@@ -93,21 +89,6 @@ type concern struct {
 	// Made when needed: whose entries are on record, and who is known.
 	ours map[string]bool
 	arns map[string]string
-}
-
-// listed tells about the last listing of an account.
-func (c *concern) listed(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
-	for _, l := range c.known.listings {
-		if l.AccountID != accountID {
-			continue
-		}
-		for k, scope := range scopes(l) {
-			if k == kind {
-				return scope.Begun, scope.Asked && scope.Complete
-			}
-		}
-	}
-	return time.Time{}, false
 }
 
 // covers tells whether an account is, or may be, one that is listed.

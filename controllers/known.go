@@ -16,6 +16,10 @@ import (
 // maxSkew is how far our clock may be from AWS's for ages to be reckoned by it.
 const maxSkew = 5 * time.Minute
 
+// agePause is, for each call that a listing takes, how long the next one waits
+// that ages alone ask for.
+const agePause = 500 * time.Millisecond
+
 // known is what the last complete listings said. It serves until the next one:
 // a listing that fails does not take away what was known, and what is missing
 // from an old one proves nothing.
@@ -33,6 +37,8 @@ type known struct {
 	at     time.Time
 	next   time.Time
 	digest string
+	// outgrows is when the next principal grows too old; zero: none is known to.
+	outgrows time.Time
 }
 
 // holding is what is known of one account.
@@ -41,6 +47,40 @@ type holding struct{ users, roles []rules.Principal }
 func (k *known) due(now time.Time, digest string) bool {
 	setBack := now.Before(k.at)
 	return len(k.listings) == 0 || k.digest != digest || setBack || !now.Before(k.next)
+}
+
+// ageDue is when IAM is to be listed for those who grow too old, which only a
+// listing of that time tells; zero: no need. Many such moments close to each
+// other share a listing.
+func (k *known) ageDue() time.Time {
+	earliest := k.at.Add(time.Duration(max(k.calls(), 1)) * agePause)
+	if k.outgrows.IsZero() || k.outgrows.After(earliest) {
+		return k.outgrows
+	}
+	return earliest
+}
+
+// calls is how many calls the last listing took.
+func (k *known) calls() (n int) {
+	for _, l := range k.listings {
+		n += l.Users.Calls + l.Roles.Calls
+	}
+	return n
+}
+
+// listed tells about the last listing of an account, complete or not.
+func (k *known) listed(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
+	for _, l := range k.listings {
+		if l.AccountID != accountID {
+			continue
+		}
+		for of, scope := range scopes(l) {
+			if of == kind {
+				return scope.Begun, scope.Asked && scope.Complete
+			}
+		}
+	}
+	return time.Time{}, false
 }
 
 // all are the principals of all accounts.

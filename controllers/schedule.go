@@ -7,11 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// list lists IAM where that is due: on time, when the rules have changed, and
-// when something is announced.
+// list lists IAM where that is due: on time, when the rules have changed, when
+// somebody grows too old, and when something is announced.
 func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	due := run.rules.set != nil && r.known.due(run.now, run.rules.digest)
-	if run.entries.due = due; run.rules.set == nil || !due && !r.eager(run) {
+	if run.entries.due = due; run.rules.set == nil || !due && !r.aging(run) && !r.eager(run) {
 		return
 	}
 	listing := r.Lister.List(ctx, run.rules.set.Needs())
@@ -23,6 +23,27 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	r.known.digest, r.known.at = run.rules.digest, run.now
 	r.known.next = run.now.Add(r.interval())
 	r.settle(run, true)
+}
+
+// aging reports whether IAM is to be listed now because of somebody's age.
+func (r *AWSAuthReconciler) aging(run *refresh) bool {
+	at := r.known.ageDue()
+	return !at.IsZero() && !run.now.Before(at)
+}
+
+// noteAges remembers when the next principal grows too old. Whoever grew so
+// while IAM was being listed is due at once.
+func (r *AWSAuthReconciler) noteAges(run *refresh, now time.Time) {
+	r.known.outgrows = run.out.Evaluation.Until
+	if r.known.clock(now).Doubted {
+		r.known.outgrows = time.Time{}
+		return
+	}
+	for _, k := range run.out.Removal.Keep {
+		if _, complete := r.known.listed(k.AccountID, k.Kind); k.TooOld && k.Stale && complete {
+			r.known.outgrows = now
+		}
+	}
 }
 
 // interval is the time to the next listing, jittered by a twentieth either way.
@@ -40,12 +61,13 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 		due = now.Add(r.interval())
 	}
 	for _, h := range run.out.Removal.Held {
-		if h.Until.Before(due) {
+		if h.Until.Before(due) && h.Until.After(now) {
 			due = h.Until
 		}
 	}
-	if u := run.out.Evaluation.Until; !u.IsZero() && u.Before(due) && !r.known.clock(now).Doubted {
-		due = u
+	r.noteAges(run, now)
+	if at := r.known.ageDue(); !at.IsZero() && at.Before(due) {
+		due = at
 	}
 	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
 		due = now.Add(run.waiting)

@@ -110,7 +110,11 @@ func (run *refresh) status() Status {
 	}
 	run.entryStatus(&s)
 	for _, h := range run.out.Removal.Held {
-		s.Held = append(s.Held, PrincipalStatus{h.ARN, "until " + h.Until.UTC().Format(time.RFC3339)})
+		until := "until " + h.Until.UTC().Format(time.RFC3339)
+		if h.Stale {
+			until += ", and until its account is listed completely"
+		}
+		s.Held = append(s.Held, PrincipalStatus{h.ARN, until})
 	}
 	for _, v := range run.out.Removal.Verify {
 		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, run.verifyReason(v.AccountID)})

@@ -31,6 +31,10 @@ type Candidate struct {
 	Listed bool
 	// TooOld: it is listed, and of what let it in only its age is left over.
 	TooOld bool
+	// Stale: what says that it is listed, and that no rule grants it or that it
+	// is too old, is no longer to be believed: its account could not be listed
+	// since then.
+	Stale bool
 	// HeldSince is when its removal was first held back; zero: it is not held.
 	HeldSince time.Time
 }
@@ -100,7 +104,7 @@ type Removed struct {
 type Held struct {
 	Candidate
 	// Since is to be remembered as the entry's HeldSince. Until is when it
-	// goes if nothing else happens.
+	// goes if nothing else happens; a stale one waits longer, for a listing.
 	Since, Until time.Time
 }
 
@@ -114,6 +118,7 @@ type Kept struct {
 // The reasons to keep an entry.
 const (
 	reasonNotListed  = "no complete listing of its account and path has lacked it"
+	reasonStale      = "no rule grants it by what was last known of its account, which has not been listed completely since"
 	reasonListedOnce = "only one complete listing has lacked it; a second one, begun at least 10 seconds later, must lack it too"
 )
 
@@ -137,9 +142,9 @@ type Decision struct {
 //
 // One that is missing from AWS goes when two complete listings that cover it,
 // begun at least 10 seconds apart, lacked it and AWS, asked for it after that,
-// does not know it. One that is too old goes at once, whatever else goes. One
-// that is no longer granted goes at once, unless more
-// than MaxCount and more than MaxPercent of our entries of its account and
+// does not know it. Of one that is listed but stale nothing is concluded, unless
+// a person approved. One that is too old goes at once, whatever else goes. One
+// that is no longer granted goes at once, unless more than MaxCount and more than MaxPercent of our entries of its account and
 // kind would then have gone so within the window: all that are left of that
 // account and kind are held then, each until it was held for Settings.Hold, or
 // a person approves. What was too old, approved or held long enough does not
@@ -157,7 +162,7 @@ func (l *Ledger) Decide(in Input) Decision {
 			l.decideGone(&d, c)
 			continue
 		}
-		if c.TooOld {
+		if c.TooOld && !c.Stale {
 			d.Remove = append(d.Remove, Removed{c, TooOld})
 			continue
 		}
@@ -198,6 +203,10 @@ func decideUngranted(d *Decision, in Input, g group, list []Candidate) {
 		switch {
 		case in.Approved:
 			d.Remove = append(d.Remove, Removed{c, Approved})
+		case c.Stale && c.HeldSince.IsZero():
+			d.Keep = append(d.Keep, Kept{c, reasonStale})
+		case c.Stale:
+			d.Held = append(d.Held, Held{c, c.HeldSince, c.HeldSince.Add(in.Settings.Hold)})
 		case !c.HeldSince.IsZero() && in.Now.Sub(c.HeldSince) >= in.Settings.Hold:
 			d.Remove = append(d.Remove, Removed{c, HeldLongEnough})
 		default:

@@ -35,24 +35,27 @@ func (e *evaluation) tooOld(r *rule, s subject) bool {
 }
 
 // Outgrew tells whether a principal has just grown too old for the rules with
-// these SelectorDigests: each of them is in force, matches it but for its
-// maxAge, and is outgrown at that time. It is false for no digests.
-func (s *Set) Outgrew(p Principal, selectors []string, now time.Time) bool {
+// these SelectorDigests, and since when: each of them is in force, matches it
+// but for its maxAge, and is outgrown at that time. It is false for no digests.
+func (s *Set) Outgrew(p Principal, selectors []string, now time.Time) (since time.Time, ok bool) {
 	of := newSubject(&p)
 	for _, selector := range selectors {
 		outgrown := false
 		for i := range s.of(p.Kind) {
 			r := &s.of(p.Kind)[i]
 			if r.digest[0] == selector && r.maxAge > 0 && r.selects(of) && (r.pattern == nil || r.pattern.match(p.ARN)) {
-				outgrown = !now.Before(p.CreateDate.Add(r.maxAge))
+				end := p.CreateDate.Add(r.maxAge)
+				if outgrown = !now.Before(end); end.After(since) {
+					since = end
+				}
 				break
 			}
 		}
 		if !outgrown {
-			return false
+			return time.Time{}, false
 		}
 	}
-	return len(selectors) > 0
+	return since, len(selectors) > 0
 }
 
 // AppliesMaxAge tells whether any rule has a maxAge.

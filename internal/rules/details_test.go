@@ -240,12 +240,13 @@ func TestOutgrew(t *testing.T) {
 		{"nothing is known of who let it in", nil, 0, false},
 	}
 	for _, tc := range tests {
-		if got := set.Outgrew(p, tc.selectors, now.Add(-tc.ago)); got != tc.want {
-			t.Errorf("%s: %t", tc.reason, got)
+		since, got := set.Outgrew(p, tc.selectors, now.Add(-tc.ago))
+		if got != tc.want || got && !since.Equal(now) {
+			t.Errorf("%s: %t, since %s", tc.reason, got, since)
 		}
 	}
 	p.Details.Tags[0].Value = "b"
-	if set.Outgrew(p, []string{second}, now) {
+	if _, ok := set.Outgrew(p, []string{second}, now); ok {
 		t.Error("it lost its tag, so it is not its age")
 	}
 }
