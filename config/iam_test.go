@@ -34,7 +34,7 @@ func TestIAMPoliciesGrantJustWhatIsCalled(t *testing.T) {
 			allow("ListGroupsTagsAndBoundaries", "*", "iam:GetAccountAuthorizationDetails"),
 		},
 		"policy-accounts.json": {
-			allow("ReadOtherAccounts", []any{"arn:*:iam::*:role/aws-auth-refresher-reader"}, "sts:AssumeRole"),
+			allow("ReadOtherAccounts", []any{"arn:*:iam::*:role/aws-auth-refresher-reader"}, "sts:AssumeRole", "sts:TagSession"),
 		},
 	} {
 		b, err := os.ReadFile("../deploy/iam/" + file)

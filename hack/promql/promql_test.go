@@ -158,6 +158,7 @@ func TestAlerts(t *testing.T) {
 	for topic, alert := range map[string]string{
 		"held removals": "AWSAuthRefresherRemovalsHeld", "refused rules": "AWSAuthRefresherRulesRefused",
 		"stale refresh": "AWSAuthRefresherStale", "size": "AWSAuthAlmostFull", "Degraded": "AWSAuthRefresherDegraded",
+		"a pause": "AWSAuthRefresherPaused", "lost events": "AWSAuthRefresherEventsNotReceived",
 	} {
 		if !names[alert] {
 			t.Errorf("no %s: nobody is told about %s; there are %q", alert, topic, slices.Sorted(maps.Keys(names)))
