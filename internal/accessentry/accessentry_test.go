@@ -1,7 +1,6 @@
 package accessentry_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -298,31 +297,5 @@ func TestModes(t *testing.T) {
 	b.pass(5 * time.Minute)
 	if mode, err := old.Mode(t.Context()); err == nil || mode != accessentry.ModeConfigMap {
 		t.Errorf("on an error it is the last one: got %s, %v", mode, err)
-	}
-}
-
-func TestRecords(t *testing.T) {
-	r := accessentry.Record{Cluster: "c", Mode: accessentry.ModeAPI, Entries: []accessentry.Owned{
-		{Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/b", ID: "AIDA", Digest: "d", Pending: true},
-		{Kind: rules.Role, ARN: "arn:aws:iam::123456789012:role/x/a", Digest: "d", Selectors: []string{"s"}, HeldSince: time.Now()},
-	}}
-	encoded, err := r.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	back, err := accessentry.DecodeRecord(encoded)
-	if err != nil || !back.Equal(accessentry.Record{Cluster: r.Cluster, Mode: r.Mode, Entries: []accessentry.Owned{r.Entries[1], r.Entries[0]}}) {
-		// HeldSince loses its monotonic clock only.
-		t.Errorf("what was encoded comes back: got %+v, %v", back, err)
-	}
-	for _, broken := range [][]byte{nil, []byte("x"), encoded[:len(encoded)/2]} {
-		if _, err := accessentry.DecodeRecord(broken); !errors.Is(err, accessentry.ErrRecord) {
-			t.Errorf("%d bytes: got %v", len(broken), err)
-		}
-	}
-	r.Entries[0].Kind = rules.Role
-	encoded, err = r.Encode()
-	if _, decoded := accessentry.DecodeRecord(encoded); err != nil || !errors.Is(decoded, accessentry.ErrRecord) {
-		t.Errorf("a user is no role: got %v", decoded)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,32 @@ func TestRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(versions, got.Versions()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", reason, diff)
 		}
+	}
+}
+
+// TestHistoriesOfOldAreRead: testdata/history-1.json.gz is the history of these
+// versions as it was first stored. A new format gets a file beside it; this one
+// never changes.
+func TestHistoriesOfOldAreRead(t *testing.T) {
+	t.Parallel()
+	want := []history.Version{
+		version(users(0, 3)),
+		version(users(1, 4), history.Own{At: 1, Selectors: []string{"a", "b"}, Principal: "arn:aws:iam::1:role/path/x"}, history.Own{At: 2}),
+		{At: noon, Data: map[string]string{"mapUsers": "", "mapRoles": " \r\n"}, BinaryData: map[string][]byte{"x": {0xff, 0}}},
+	}
+	for i := range want {
+		want[i].ID = i + 1
+	}
+	stored, err := os.ReadFile("testdata/history-1.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := history.Decode(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Versions()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -30,12 +31,14 @@ func sampleRecord() rules.Record {
 			},
 			{
 				Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/b",
-				Digest: rules.ContentDigest("b2", []string{"g"}),
+				Digest: rules.ContentDigest("b2", []string{"g"}), Forget: at.Add(time.Minute),
 			},
 		},
 		Originals: map[string]rules.Original{"mapUsers": {}, "mapRoles": {Present: true, Value: "# none\r\n[]"}},
 		Rules:     map[string]string{"mapUsers": "- arnRegex: ^…$\n"},
 		Removals:  []rules.Removal{{Kind: rules.User, AccountID: "123456789012", At: at, Count: 3}},
+		Seen:      true,
+		Spent:     "0123456789abcdef",
 	}
 }
 
@@ -73,6 +76,24 @@ func TestRecordRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(byContent(r), byContent(got), sameInstant); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", reason, diff)
 		}
+	}
+}
+
+// TestRecordsOfOldAreRead: testdata/record-1.json.gz is sampleRecord as it was
+// first stored. A new version of the format gets a file beside it; this one
+// never changes.
+func TestRecordsOfOldAreRead(t *testing.T) {
+	t.Parallel()
+	stored, err := os.ReadFile("testdata/record-1.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := rules.DecodeRecord(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(byContent(sampleRecord()), byContent(got)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

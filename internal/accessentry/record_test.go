@@ -1,0 +1,126 @@
+package accessentry_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+func sampleRecord() accessentry.Record {
+	return accessentry.Record{Cluster: "c", Mode: accessentry.ModeAPI, Entries: []accessentry.Owned{
+		{
+			Kind: rules.Role, ARN: "arn:aws:iam::123456789012:role/x/a", Digest: "d", Selectors: []string{"s"},
+			HeldSince: time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC),
+		},
+		{Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/b", ID: "AIDA", Digest: "d", Pending: true},
+	}}
+}
+
+func encode(t *testing.T, r accessentry.Record) []byte {
+	t.Helper()
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	t.Parallel()
+	zoned := sampleRecord()
+	zoned.Entries[0].HeldSince = zoned.Entries[0].HeldSince.In(time.FixedZone("CET", 3600))
+	for reason, r := range map[string]accessentry.Record{
+		"nothing yet": {}, "everything": sampleRecord(), "times lose their zone": zoned,
+	} {
+		got, err := accessentry.DecodeRecord(encode(t, r))
+		if err != nil {
+			t.Errorf("%s: %v", reason, err)
+			continue
+		}
+		if !got.Equal(r) {
+			t.Errorf("%s (-want +got):\n%s", reason, cmp.Diff(r, got))
+		}
+	}
+}
+
+// TestRecordsOfOldAreRead: testdata/record-1.json.gz is sampleRecord as it was
+// first stored. A new version of the format gets a file beside it; this one
+// never changes.
+func TestRecordsOfOldAreRead(t *testing.T) {
+	t.Parallel()
+	stored, err := os.ReadFile("testdata/record-1.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := accessentry.DecodeRecord(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sampleRecord(), got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestRecordEncodingIsDeterministic(t *testing.T) {
+	t.Parallel()
+	r := sampleRecord()
+	want := encode(t, r)
+	slices.Reverse(r.Entries)
+	before := slices.Clone(r.Entries)
+	if !bytes.Equal(want, encode(t, r)) {
+		t.Error("the same record in another order gives other bytes")
+	}
+	if diff := cmp.Diff(before, r.Entries); diff != "" {
+		t.Errorf("encoding reordered the caller's entries:\n%s", diff)
+	}
+}
+
+func TestDecodeRecordRefuses(t *testing.T) {
+	t.Parallel()
+	good := encode(t, sampleRecord())
+	entry := `{"version":1,"cluster":"c","entries":[{"kind":"user","arn":%q,"digest":"d"}]}`
+	for reason, in := range map[string][]byte{
+		"nothing":             nil,
+		"text":                []byte("x"),
+		"half of it":          good[:len(good)/2],
+		"a newer version":     compressed(t, `{"version":2,"cluster":"c"}`),
+		"no version":          compressed(t, `{"cluster":"c"}`),
+		"a field of nobody":   compressed(t, `{"version":1,"cluster":"c","more":1}`),
+		"a bomb":              compressed(t, `{"version":1}`+strings.Repeat(" ", 9<<20)),
+		"an ARN that is none": compressed(t, fmt.Sprintf(entry, "b")),
+		"a role of kind user": compressed(t, fmt.Sprintf(entry, "arn:aws:iam::123456789012:role/b")),
+	} {
+		got, err := accessentry.DecodeRecord(in)
+		if !errors.Is(err, accessentry.ErrRecord) {
+			t.Errorf("%s: %v, want ErrRecord", reason, err)
+		}
+		if diff := cmp.Diff(accessentry.Record{}, got); diff != "" {
+			t.Errorf("%s: part of a record beside the error:\n%s", reason, diff)
+		}
+	}
+	if _, err := accessentry.DecodeRecord(compressed(t, fmt.Sprintf(entry, "arn:aws:iam::123456789012:user/b"))); err != nil {
+		t.Errorf("the rows above differ from a good one in more than their reason: %v", err)
+	}
+}
+
+func compressed(t *testing.T, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := z.Write([]byte(text))
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
