@@ -1,23 +1,20 @@
 package accessentry
 
 import (
-	"bytes"
 	"cmp"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 const (
 	recordVersion = 1
-	maxRecord     = 8 << 20 // decompressed; 3,000 entries take about 1 MiB
+	maxRecordMiB  = 8 // 3,000 entries take about 1
 )
 
 // ErrRecord is what every error of DecodeRecord wraps.
@@ -68,43 +65,19 @@ func (r Record) Encode() ([]byte, error) {
 			r.Entries[i].HeldSince = since.UTC().Round(0)
 		}
 	}
-	text, err := json.Marshal(recordJSON{recordVersion, r})
+	b, err := gzipjson.Encode(recordJSON{recordVersion, r})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record of access entries: %w", err)
 	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(text); err != nil {
-		return nil, fmt.Errorf("compressing the record of access entries: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("compressing the record of access entries: %w", err)
-	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
 // DecodeRecord reads what Encode wrote. Anything else, and what a newer version
 // of this program wrote, is an error that wraps ErrRecord and no record at all.
 func DecodeRecord(b []byte) (Record, error) {
-	z, err := gzip.NewReader(bytes.NewReader(b))
+	wire, err := gzipjson.Decode[recordJSON](b, gzipjson.Format{Version: recordVersion, MaxMiB: maxRecordMiB})
 	if err != nil {
-		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(z, maxRecord+1))
-	switch {
-	case err != nil:
-		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
-	case len(text) > maxRecord:
-		return Record{}, fmt.Errorf("%w: it is larger than %d MiB", ErrRecord, maxRecord>>20)
-	}
-	var wire recordJSON
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&wire); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	if wire.Version != recordVersion {
-		return Record{}, fmt.Errorf("%w: it has version %d and this program reads version %d", ErrRecord, wire.Version, recordVersion)
 	}
 	for _, o := range wire.Entries {
 		a, err := arn.Parse(o.ARN)

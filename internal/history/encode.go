@@ -1,19 +1,14 @@
 package history
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 )
 
 const (
 	formatVersion = 1
-	// maxText bounds the decompressed history: ten versions without anything in
-	// common.
-	maxText = 32 << 20
+	maxMiB        = 32 // ten versions without anything in common
 	// maxEntries bounds the entries of one version: the shortest one that EKS
 	// reads takes more than 30 bytes of 1 MiB.
 	maxEntries = 1 << 16
@@ -31,20 +26,12 @@ type wire struct {
 // error is ErrTooLarge.
 func (h *History) Encode(limit int) ([]byte, error) {
 	for {
-		text, err := json.Marshal(wire{formatVersion, h.next, h.versions, h.pieces})
+		b, err := gzipjson.Encode(wire{formatVersion, h.next, h.versions, h.pieces})
 		if err != nil {
 			return nil, fmt.Errorf("encoding the history: %w", err)
 		}
-		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
-		if _, err := z.Write(text); err != nil {
-			return nil, fmt.Errorf("compressing the history: %w", err)
-		}
-		if err := z.Close(); err != nil {
-			return nil, fmt.Errorf("compressing the history: %w", err)
-		}
-		if b.Len() <= limit {
-			return b.Bytes(), nil
+		if len(b) <= limit {
+			return b, nil
 		}
 		if len(h.versions) <= 1 {
 			return nil, ErrTooLarge
@@ -57,21 +44,8 @@ func (h *History) Encode(limit int) ([]byte, error) {
 // Decode reads what Encode wrote. Anything else, and what a newer version of
 // this program wrote, is an error that wraps ErrUnusable.
 func Decode(b []byte) (*History, error) {
-	text, err := decompress(b)
+	w, err := gzipjson.Decode[wire](b, gzipjson.Format{Version: formatVersion, MaxMiB: maxMiB})
 	if err != nil {
-		return nil, fmt.Errorf("%w: decompressing it: %w", ErrUnusable, err)
-	}
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("%w: reading its format: %w", ErrUnusable, err)
-	}
-	if head.Version != formatVersion {
-		return nil, fmt.Errorf("%w: it has format %d and this program reads format %d", ErrUnusable, head.Version, formatVersion)
-	}
-	var w wire
-	if err := json.Unmarshal(text, &w); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	h := &History{versions: w.Versions, pieces: w.Pieces, next: w.Last}
@@ -79,25 +53,6 @@ func Decode(b []byte) (*History, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
 	return h, nil
-}
-
-func decompress(b []byte) ([]byte, error) {
-	in := bytes.NewReader(b)
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		return nil, err
-	}
-	z.Multistream(false)
-	text, err := io.ReadAll(io.LimitReader(z, maxText+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxText:
-		return nil, fmt.Errorf("it is larger than %d MiB", maxText>>20)
-	case in.Len() > 0:
-		return nil, errors.New("something follows its end")
-	}
-	return text, nil
 }
 
 // check refuses what Add and Encode cannot have written, above all what would

@@ -29,7 +29,7 @@ var tree = layers.Table{
 			"config",
 			"deploy",
 			"internal/arn",
-			"internal/history",
+			"internal/gzipjson",
 			"internal/layers",
 			"internal/session",
 			"internal/page",
@@ -37,6 +37,7 @@ var tree = layers.Table{
 		},
 		1: {
 			"internal/authnconfig",
+			"internal/history",
 			"internal/rules",
 		},
 		2: {

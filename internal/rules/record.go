@@ -1,26 +1,21 @@
 package rules
 
 import (
-	"bytes"
 	"cmp"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 )
 
 const (
 	recordVersion = 1
-	// maxRecord bounds the decompressed record. 7,000 entries with their rules
-	// take about 2 MiB.
-	maxRecord = 16 << 20
+	maxRecordMiB  = 16 // 7,000 entries with their rules take about 2
 )
 
 // ErrRecord is what every error of DecodeRecord wraps.
@@ -123,68 +118,25 @@ func (r Record) Encode() ([]byte, error) {
 	if err := wire.check(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(wire)
+	b, err := gzipjson.Encode(wire)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record: %w", err)
 	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(text); err != nil {
-		return nil, fmt.Errorf("compressing the record: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("compressing the record: %w", err)
-	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
 // DecodeRecord reads what Encode wrote. Anything else, and what a newer
 // version of this program wrote, is an error that wraps ErrRecord and no
 // record at all: half a record would make somebody else's of what is ours.
 func DecodeRecord(b []byte) (Record, error) {
-	text, err := decompress(b)
+	wire, err := gzipjson.Decode[recordJSON](b, gzipjson.Format{Version: recordVersion, MaxMiB: maxRecordMiB})
 	if err != nil {
-		return Record{}, fmt.Errorf("%w: decompressing it: %w", ErrRecord, err)
-	}
-	var head struct {
-		Version int `json:"version"`
-	}
-	if err := json.Unmarshal(text, &head); err != nil {
-		return Record{}, fmt.Errorf("%w: reading its version: %w", ErrRecord, err)
-	}
-	if head.Version != recordVersion {
-		return Record{}, fmt.Errorf("%w: it has version %d and this program reads version %d",
-			ErrRecord, head.Version, recordVersion)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	var wire recordJSON
-	if err := d.Decode(&wire); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if err := wire.check(); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	return wire.record(), nil
-}
-
-func decompress(b []byte) ([]byte, error) {
-	in := bytes.NewReader(b)
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		return nil, err
-	}
-	z.Multistream(false)
-	text, err := io.ReadAll(io.LimitReader(z, maxRecord+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(text) > maxRecord:
-		return nil, fmt.Errorf("it is larger than %d MiB", maxRecord>>20)
-	case in.Len() > 0:
-		return nil, errors.New("something follows its end")
-	}
-	return text, nil
 }
 
 func (r Record) wire() recordJSON {
