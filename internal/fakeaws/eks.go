@@ -34,6 +34,16 @@ func eksService(s *Server) *restService {
 	return &restService{
 		server: s,
 		roots:  []string{"clusters", "tags"},
+		form: jsonForm{
+			media: "application/json",
+			words: map[string]words{
+				"Throttling":         {"ThrottlingException", http.StatusTooManyRequests},
+				"ServiceFailure":     {"ServerException", http.StatusInternalServerError},
+				"ServiceUnavailable": {"ServiceUnavailableException", http.StatusServiceUnavailable},
+				"ValidationError":    {"InvalidParameterException", http.StatusBadRequest},
+			},
+			refusal: restRefusal,
+		},
 		routes: []restRoute{
 			{http.MethodGet, "/clusters/{}", "DescribeCluster", describeCluster},
 			{http.MethodPost, entries, "CreateAccessEntry", createAccessEntry},

@@ -2,7 +2,6 @@ package fakeaws
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -22,8 +21,8 @@ type jsonService struct {
 // is written as JSON, so it must be a copy.
 type jsonAction func(*jsonCall) (any, error)
 
-// jsonForm is how a service words its refusals.
-type jsonForm struct {
+// rpcRefusal is how a service names its refusals.
+type rpcRefusal struct {
 	shapes string // namespace of the shapes of errors
 	// query gives the code that clients of the query protocol know an error
 	// by, which the header x-amzn-query-error tells; "" is the code itself.
@@ -33,22 +32,12 @@ type jsonForm struct {
 // jsonCall is one authenticated call.
 type jsonCall struct {
 	call
+	jsonBody
 	host string // as the client wrote it
-	body []byte
 	// more is what a call that found nothing waits for; nil: it is answered.
 	more   <-chan struct{}
 	pause  time.Duration // when to look again at the latest
 	waited time.Duration // since the call came
-}
-
-func (c *jsonCall) read(into any) error {
-	if len(c.body) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(c.body, into); err != nil {
-		return &Error{Code: "SerializationException", Message: "The request is malformed.", Status: http.StatusBadRequest}
-	}
-	return nil
 }
 
 func (j *jsonService) owns(req *request) bool {
@@ -60,57 +49,36 @@ func (j *jsonService) serve(w http.ResponseWriter, req *request) {
 	if effect.interrupt(req) {
 		return
 	}
-	var body []byte
-	if err == nil {
-		body, err = json.Marshal(result)
-	}
-	if err != nil {
-		j.form.refuse(w, req, asError(err))
-		return
-	}
-	writeBody(w, http.StatusOK, "application/x-amz-json-1.0", body)
+	j.form.answer(w, result, err)
 }
 
 // perform authenticates and carries out, which for a call that waits it does
 // again and again. A fault strikes once, after authentication.
 func (j *jsonService) perform(req *request) (Effect, any, error) {
-	c, do, effect, err := j.admit(req)
-	if err != nil || effect.interrupts() {
-		return effect, nil, err
+	c, do, err := j.admit(req)
+	if err != nil || c.effect.interrupts() {
+		return c.effect, nil, err
 	}
 	for came := time.Now(); ; c.waited = time.Since(came) {
 		result, err := j.attempt(c, do)
 		if err != nil || c.more == nil || !c.await(req.Context()) {
-			return effect, result, err
+			return c.effect, result, err
 		}
 	}
 }
 
-func (j *jsonService) admit(req *request) (*jsonCall, jsonAction, Effect, error) {
-	s := j.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (j *jsonService) admit(req *request) (*jsonCall, jsonAction, error) {
+	j.server.mu.Lock()
+	defer j.server.mu.Unlock()
 
-	name := strings.TrimPrefix(req.Header.Get("X-Amz-Target"), j.target+".")
-	do, known := j.actions[name]
-	if known {
-		s.calls[name]++
-	}
-	caller, err := s.authenticate(req)
-	if err != nil {
-		return nil, nil, "", err
-	}
+	action := strings.TrimPrefix(req.Header.Get("X-Amz-Target"), j.target+".")
+	do, known := j.actions[action]
 	if !known {
-		return nil, nil, "", &Error{Code: "UnknownOperationException", Message: "Unknown operation.", Status: http.StatusBadRequest}
+		action = ""
 	}
-	c := &jsonCall{host: req.Host, body: req.body, call: call{
-		server: s, account: caller.account, caller: caller, now: req.now, accountID: caller.account.id, requestID: req.id,
-	}}
-	if f := s.strike(name); f != nil {
-		c.effect = f.Effect
-		return c, do, f.Effect, f.Effect.refusal()
-	}
-	return c, do, "", nil
+	c, err := j.server.admit(req, action,
+		&Error{Code: "UnknownOperationException", Message: "Unknown operation.", Status: http.StatusBadRequest})
+	return &jsonCall{call: c, jsonBody: req.body, host: req.Host}, do, err
 }
 
 func (j *jsonService) attempt(c *jsonCall, do jsonAction) (any, error) {
@@ -134,43 +102,15 @@ func (c *jsonCall) await(ctx context.Context) bool {
 	}
 }
 
-func (f jsonForm) refuse(w http.ResponseWriter, req *request, e *Error) {
-	e = f.worded(e)
-	shape := f.shapes
+func (r rpcRefusal) fields(header http.Header, e *Error) map[string]string {
+	shape := r.shapes
 	if strings.HasSuffix(e.Code, "Exception") {
 		shape = "com.amazon.coral.service"
 	}
 	code := e.Code
-	if q := f.query[code]; q != "" {
+	if q := r.query[code]; q != "" {
 		code = q
 	}
-	w.Header().Set("X-Amzn-Query-Error", strings.TrimSuffix(code, "Exception")+";"+e.blame())
-	body, err := json.Marshal(map[string]string{"__type": shape + "#" + e.Code, "message": e.Message})
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("X-Amzn-Requestid", req.id)
-	writeBody(w, e.Status, "application/x-amz-json-1.0", body)
-}
-
-// worded is a refusal that is common to all services in the words of those
-// that speak JSON; see "Common error types" in the Amazon SQS API reference.
-func (jsonForm) worded(e *Error) *Error {
-	switch e.Code {
-	case "InvalidClientTokenId":
-		return &Error{"UnrecognizedClientException", e.Message, http.StatusForbidden}
-	case "SignatureDoesNotMatch":
-		return &Error{"InvalidSignatureException", e.Message, http.StatusForbidden}
-	case "MissingAuthenticationToken", "IncompleteSignature", "ExpiredToken":
-		return &Error{e.Code + "Exception", e.Message, http.StatusForbidden}
-	case "AccessDenied":
-		return &Error{"AccessDeniedException", e.Message, http.StatusForbidden}
-	case "Throttling":
-		return &Error{"RequestThrottled", e.Message, http.StatusBadRequest}
-	case "ServiceFailure":
-		return &Error{"InternalFailure", e.Message, http.StatusInternalServerError}
-	default:
-		return e
-	}
+	header.Set("X-Amzn-Query-Error", strings.TrimSuffix(code, "Exception")+";"+e.blame())
+	return map[string]string{"__type": shape + "#" + e.Code, "message": e.Message}
 }

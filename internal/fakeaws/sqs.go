@@ -14,14 +14,14 @@ import (
 func sqsService(s *Server) *jsonService {
 	return &jsonService{
 		server: s, target: "AmazonSQS",
-		form: jsonForm{shapes: "com.amazonaws.sqs", query: map[string]string{
-			"QueueDoesNotExist":            "AWS.SimpleQueueService.NonExistentQueue",
-			"QueueNameExists":              "QueueAlreadyExists",
-			"MessageNotInflight":           "AWS.SimpleQueueService.MessageNotInflight",
-			"EmptyBatchRequest":            "AWS.SimpleQueueService.EmptyBatchRequest",
-			"TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-			"BatchEntryIdsNotDistinct":     "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-		}},
+		form: jsonForm{
+			media: "application/x-amz-json-1.0",
+			words: map[string]words{
+				"Throttling":     {"RequestThrottled", http.StatusBadRequest},
+				"ServiceFailure": {"InternalFailure", http.StatusInternalServerError},
+			},
+			refusal: sqsRefusal().fields,
+		},
 		actions: map[string]jsonAction{
 			"CreateQueue":                  createQueue,
 			"GetQueueUrl":                  getQueueURL,
@@ -35,6 +35,17 @@ func sqsService(s *Server) *jsonService {
 			"ChangeMessageVisibilityBatch": changeVisibilityBatch,
 		},
 	}
+}
+
+func sqsRefusal() rpcRefusal {
+	return rpcRefusal{shapes: "com.amazonaws.sqs", query: map[string]string{
+		"QueueDoesNotExist":            "AWS.SimpleQueueService.NonExistentQueue",
+		"QueueNameExists":              "QueueAlreadyExists",
+		"MessageNotInflight":           "AWS.SimpleQueueService.MessageNotInflight",
+		"EmptyBatchRequest":            "AWS.SimpleQueueService.EmptyBatchRequest",
+		"TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+		"BatchEntryIdsNotDistinct":     "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+	}}
 }
 
 // queueAttributes are those that may be set, with their defaults; the others
