@@ -29,8 +29,6 @@ const (
 	// earliest is the start of 2026, in seconds since 1970: no clock that is
 	// right says less.
 	earliest = 1767225600
-	// lookEvery is how often the files are looked at, at most.
-	lookEvery = time.Second
 )
 
 // Certificates are the certificate and key in a folder, cert.pem and key.pem.
@@ -51,15 +49,9 @@ type Certificates struct {
 	// Log takes what is wrong with the files. Default: none.
 	Log logr.Logger
 
-	mu      sync.Mutex
-	current *tls.Certificate
-	stamp   [2]fileStamp
-	looked  time.Time
-}
-
-type fileStamp struct {
-	modified time.Time
-	size     int64
+	ensuring sync.Mutex
+	once     sync.Once
+	files    Pair // see pair
 }
 
 // CertPath is where the certificate stands.
@@ -67,6 +59,14 @@ func (c *Certificates) CertPath() string { return filepath.Join(c.Dir, certFile)
 
 // KeyPath is where the key stands.
 func (c *Certificates) KeyPath() string { return filepath.Join(c.Dir, keyFile) }
+
+// pair is what reads the files.
+func (c *Certificates) pair() *Pair {
+	c.once.Do(func() {
+		c.files.CertFile, c.files.KeyFile, c.files.Now, c.files.Log = c.CertPath(), c.KeyPath(), c.now, c.Log
+	})
+	return &c.files
+}
 
 func (c *Certificates) now() time.Time {
 	if c.Now == nil {
@@ -83,8 +83,8 @@ func (c *Certificates) now() time.Time {
 // only a wrong clock finds fault with are left as they are, and the log says what
 // is wrong with them. made tells whether a certificate was made.
 func (c *Certificates) Ensure() (made bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.ensuring.Lock()
+	defer c.ensuring.Unlock()
 	defer c.checkKeyMode()
 	_, err = os.Stat(c.CertPath())
 	switch {
@@ -96,14 +96,15 @@ func (c *Certificates) Ensure() (made bool, err error) {
 			c.Log.Info("there was no certificate, one was made; unless the webhook kubeconfig trusts its key, run init and start the API server again",
 				"file", c.CertPath())
 		}
-		return true, c.load()
+		return true, c.pair().Load()
 	case err != nil:
 		return false, fmt.Errorf("reading the certificate: %w", err)
 	}
-	if err := c.load(); err != nil {
+	if err := c.pair().Load(); err != nil {
 		return false, err
 	}
-	faults, cure := c.faults(c.current.Leaf)
+	leaf := c.pair().last().Leaf
+	faults, cure := c.faults(leaf)
 	if len(faults) == 0 {
 		return false, nil
 	}
@@ -111,63 +112,23 @@ func (c *Certificates) Ensure() (made bool, err error) {
 		c.Log.Error(errUnfit, string(cure), "file", c.CertPath(), "faults", faults)
 		return false, nil
 	}
-	if err := c.make(c.current.Leaf); err != nil {
+	if err := c.make(leaf); err != nil {
 		c.Log.Error(err, "the certificate cannot be made again; the old one stays", "file", c.CertPath(), "faults", faults)
 		return false, nil
 	}
 	c.Log.Info("the certificate was made again, with the same key; start the API server again once the webhook kubeconfig is written",
 		"file", c.CertPath(), "faults", faults)
-	return true, c.load()
+	return true, c.pair().Load()
 }
 
 // PEM is the certificate as in its file, without the rest of a chain.
 func (c *Certificates) PEM() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.current.Certificate[0]})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.pair().last().Certificate[0]})
 }
 
-// Get gives the certificate for a handshake. It reads the files again when they
-// have changed; while they cannot be read or do not fit together the last good
-// pair stays.
-func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= lookEvery || now.Before(c.looked) {
-		c.looked = now
-		if stamp, err := c.stamps(); err == nil && stamp != c.stamp {
-			if err := c.load(); err != nil {
-				c.Log.Error(err, "the new certificate cannot be used; the old one stays")
-			} else {
-				c.Log.Info("certificate read", "file", c.CertPath())
-			}
-		}
-	}
-	return c.current, nil
-}
-
-func (c *Certificates) stamps() (s [2]fileStamp, err error) {
-	for i, path := range []string{c.CertPath(), c.KeyPath()} {
-		info, err := os.Stat(path)
-		if err != nil {
-			return s, err
-		}
-		s[i] = fileStamp{info.ModTime(), info.Size()}
-	}
-	return s, nil
-}
-
-func (c *Certificates) load() error {
-	stamp, err := c.stamps()
-	if err != nil {
-		return fmt.Errorf("reading the certificate: %w", err)
-	}
-	pair, err := tls.LoadX509KeyPair(c.CertPath(), c.KeyPath())
-	if err != nil {
-		return fmt.Errorf("reading the certificate: %w", err)
-	}
-	c.current, c.stamp = &pair, stamp
-	return nil
+// Get gives the certificate for a handshake, as Pair.Get does.
+func (c *Certificates) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.pair().Get(hello)
 }
 
 // WriteFile writes a file whole or not at all: whoever reads it meanwhile sees

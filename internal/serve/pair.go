@@ -10,6 +10,9 @@ import (
 	"github.com/go-logr/logr"
 )
 
+// lookEvery is how often the files are looked at, at most.
+const lookEvery = time.Second
+
 // Pair is a certificate and its key in two files, as a Kubernetes Secret or
 // certbot puts them somewhere. The zero value with both paths is ready after
 // Load.
@@ -23,6 +26,11 @@ type Pair struct {
 	current *tls.Certificate
 	stamp   [2]fileStamp
 	looked  time.Time
+}
+
+type fileStamp struct {
+	modified time.Time
+	size     int64
 }
 
 // Load reads the files.
@@ -53,6 +61,13 @@ func (p *Pair) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	return p.current, nil
+}
+
+// last is the last good certificate, as Get or Load read it.
+func (p *Pair) last() *tls.Certificate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.current
 }
 
 func (p *Pair) load() error {
