@@ -1,14 +1,10 @@
 package app_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
@@ -18,22 +14,9 @@ import (
 // in it, and gives the rights that its ServiceAccount has then.
 func installAuthenticator(t *testing.T, plane *controlplane.ControlPlane) *rest.Config {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/authenticator/authenticator.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := client.New(plane.RESTConfig(), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for document := range strings.SplitSeq(string(text), "\n---\n") {
-		var object unstructured.Unstructured
-		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Create(t.Context(), &object, client.FieldValidation("Strict")); err != nil {
-			t.Fatal(err)
-		}
+	objects := manifests(t, "authenticator/authenticator.yaml")
+	install(t, plane, objects)
+	for _, object := range objects {
 		if config, ok, err := unstructured.NestedString(object.Object, "data", "config.yaml"); ok && err == nil {
 			file := authnconfig.Default()
 			if err := authnconfig.Decode([]byte(config), &file); err != nil {
@@ -55,10 +38,7 @@ func installAuthenticator(t *testing.T, plane *controlplane.ControlPlane) *rest.
 // mapIdentity makes an IAMIdentityMapping.
 func (a *authenticator) mapIdentity(t *testing.T, identityARN, username string) {
 	t.Helper()
-	c, err := client.New(a.plane.RESTConfig(), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := clusterClient(t, a.plane)
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "iamauthenticator.k8s.aws/v1alpha1", "kind": "IAMIdentityMapping", "metadata": map[string]any{"name": username},
 		"spec": map[string]any{"arn": identityARN, "username": username, "groups": []any{"dev"}},

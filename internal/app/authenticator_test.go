@@ -216,10 +216,7 @@ func startAuthenticator(t *testing.T, emulator *fakeaws.Server) *authenticator {
 			t.Error(err)
 		}
 	})
-	core, err := corev1client.NewForConfig(plane.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
+	core := coreClient(t, plane)
 	a := &authenticator{plane: plane, core: core, files: file.Server}
 
 	rights := installAuthenticator(t, plane)

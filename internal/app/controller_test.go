@@ -2,12 +2,10 @@ package app_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,7 +40,8 @@ const rule = "- arnRegex: ^arn:aws:iam::123456789012:user/tmp-foo-.*$\n  usernam
 // deploy/, with the rights of its ServiceAccount and no others, leader-elected,
 // against a real API server that crashes once.
 func TestController(t *testing.T) {
-	core := install(t, bed)
+	install(t, bed, manifests(t, "common.yaml"))
+	core := coreClient(t, bed)
 	emulator := fakeaws.New(fakeaws.Config{AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
 	aws := emulated(t, emulator)
 	rights, err := bed.User("system:serviceaccount:kube-system:aws-auth-refresher",
@@ -139,40 +137,6 @@ func expectHistory(t *testing.T, core corev1client.CoreV1Interface, emulator *fa
 		}).Versions(t.Context())
 		return err == nil && len(versions) == 3 && strings.Contains(versions[1].Data["mapUsers"], "user/tmp-foo-2\n")
 	})
-}
-
-// install applies deploy/common.yaml, the shipped rights.
-func install(t *testing.T, plane *controlplane.ControlPlane) corev1client.CoreV1Interface {
-	t.Helper()
-	c, err := client.New(plane.RESTConfig(), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open("../../deploy/common.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	decoder := utilyaml.NewYAMLOrJSONDecoder(file, 4096)
-	for {
-		var object unstructured.Unstructured
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if len(object.Object) == 0 {
-			continue
-		}
-		if err := c.Create(t.Context(), &object); err != nil {
-			t.Fatal(err)
-		}
-	}
-	core, err := corev1client.NewForConfig(plane.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return core
 }
 
 func emulated(t *testing.T, emulator *fakeaws.Server) aws.Config {
@@ -273,14 +237,10 @@ func body(url string) string {
 
 func leaseHolder(t *testing.T) (string, error) {
 	t.Helper()
-	c, err := client.New(bed.RESTConfig(), client.Options{})
-	if err != nil {
-		return "", err
-	}
 	var lease unstructured.Unstructured
 	lease.SetAPIVersion("coordination.k8s.io/v1")
 	lease.SetKind("Lease")
-	err = c.Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "aws-auth-refresher"}, &lease)
+	err := clusterClient(t, bed).Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "aws-auth-refresher"}, &lease)
 	holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity")
 	return holder, err
 }

@@ -7,14 +7,12 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/serve"
@@ -117,28 +115,21 @@ func TestLoginProxyRefusesToStart(t *testing.T) {
 
 // TestLoginProxyManifestsAreAccepted: a real API server takes what is shipped.
 func TestLoginProxyManifestsAreAccepted(t *testing.T) {
-	c, err := client.New(bed.RESTConfig(), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documents []string
-	if err := filepath.WalkDir("../../deploy/login-proxy", func(path string, entry fs.DirEntry, err error) error {
+	c := clusterClient(t, bed)
+	var objects []*unstructured.Unstructured
+	if err := filepath.WalkDir(filepath.Join(deployed, "login-proxy"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		documents = append(documents, strings.Split(string(text), "\n---\n")...)
+		name, err := filepath.Rel(deployed, path)
+		objects = append(objects, manifests(t, name)...)
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
 	namespaces := 0
 	for _, first := range []bool{true, false} { // the others lie in namespaces
-		for _, document := range documents {
-			var object unstructured.Unstructured
-			if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
-				t.Fatal(err)
-			}
+		for _, object := range objects {
 			if (object.GetKind() == "Namespace") != first {
 				continue
 			}
@@ -148,7 +139,7 @@ func TestLoginProxyManifestsAreAccepted(t *testing.T) {
 			} else {
 				options = append(options, client.DryRunAll)
 			}
-			if err := client.IgnoreAlreadyExists(c.Create(t.Context(), &object, options...)); err != nil {
+			if err := client.IgnoreAlreadyExists(c.Create(t.Context(), object, options...)); err != nil {
 				t.Errorf("%s %s: %v", object.GetKind(), object.GetName(), err)
 			}
 		}

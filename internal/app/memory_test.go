@@ -32,10 +32,7 @@ const (
 // program with 5,000 users and 100 rules, which grant to all of them, while
 // users come and go. The program is built without the race detector.
 func BenchmarkProcessMemory(b *testing.B) {
-	core, err := corev1client.NewForConfig(bed.RESTConfig())
-	if err != nil {
-		b.Fatal(err)
-	}
+	core := coreClient(b, bed)
 	emulator := fakeaws.New(fakeaws.Config{AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
 	for i := range memoryUsers {
 		makeUser(b, emulator, i)

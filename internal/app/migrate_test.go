@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
@@ -75,14 +74,11 @@ func TestMigrate(t *testing.T) {
 // awsAuthOf makes an aws-auth in a new namespace and returns a kubeconfig.
 func awsAuthOf(t *testing.T, namespace string) (kubeconfig string) {
 	t.Helper()
-	core, err := corev1client.NewForConfig(bed.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
+	core := coreClient(t, bed)
 	if _, err := core.Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = core.ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{
+	_, err := core.ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"},
 		Data: map[string]string{
 			"mapRoles": "- rolearn: arn:aws:iam::123456789012:role/ops\n  username: ops:{{SessionName}}\n  groups: [system:masters]\n",

@@ -2,10 +2,7 @@ package app_test
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/app"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/controlplane"
@@ -36,7 +31,8 @@ func TestWebhook(t *testing.T) {
 		}
 	})
 	address := freeAddress(t)
-	core := installWebhook(t, plane, address)
+	install(t, plane, webhookManifests(t, address))
+	core := coreClient(t, plane)
 	rights, err := plane.User("system:serviceaccount:kube-system:aws-auth-refresher",
 		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
 	if err != nil {
@@ -132,46 +128,24 @@ func runReplica(t *testing.T, deps app.ControllerDeps, address string) (stop fun
 	}
 }
 
-// installWebhook applies deploy/webhook/webhook.yaml, with the address of a
-// process on this machine instead of the Service.
-func installWebhook(t *testing.T, plane *controlplane.ControlPlane, address string) corev1client.CoreV1Interface {
+// webhookManifests are deploy/webhook/webhook.yaml, with the address of a process
+// on this machine instead of the Service.
+func webhookManifests(t *testing.T, address string) []*unstructured.Unstructured {
 	t.Helper()
-	c, err := client.New(plane.RESTConfig(), client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open("../../deploy/webhook/webhook.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	decoder := utilyaml.NewYAMLOrJSONDecoder(file, 4096)
-	for {
-		var object unstructured.Unstructured
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	objects := manifests(t, "webhook/webhook.yaml")
+	for _, object := range objects {
 		if object.GetKind() == "ValidatingWebhookConfiguration" {
 			hooks, _, _ := unstructured.NestedSlice(object.Object, "webhooks")
 			hook, _ := hooks[0].(map[string]any)
 			hook["clientConfig"] = map[string]any{"url": "https://localhost:" + port + "/validate-rules"}
 			object.Object["webhooks"] = hooks
 		}
-		if err := c.Create(t.Context(), &object); err != nil {
-			t.Fatal(err)
-		}
 	}
-	core, err := corev1client.NewForConfig(plane.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return core
+	return objects
 }
 
 // TestWebhookOptions are refused before anything is tried.

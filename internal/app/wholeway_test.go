@@ -65,7 +65,7 @@ func TestTheWholeWay(t *testing.T) {
 // ends.
 func startRefresher(t *testing.T, a *authenticator, emulator *fakeaws.Server) {
 	t.Helper()
-	install(t, a.plane)
+	install(t, a.plane, manifests(t, "common.yaml"))
 	rights, err := a.plane.User("system:serviceaccount:kube-system:aws-auth-refresher",
 		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
 	if err != nil {
