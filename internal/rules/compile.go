@@ -283,7 +283,7 @@ func (c *compiler) username(p *pattern) template {
 	name := c.rule.Username
 	if name == "" {
 		if !c.has(fieldUsername) {
-			c.problems.add(c.at, "has no username")
+			c.problems.add(c.at, "has no username; write whom the cluster is to take the principal for, as in username: foo")
 		}
 		return template{}
 	}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -33,7 +34,7 @@ func newPattern(kind Kind, text string, unanchored bool) (p *pattern, reason str
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Sprintf("is not a regular expression: %v", err)
+		return nil, badSyntax(err)
 	}
 	if steps(tree) > maxSteps {
 		return nil, fmt.Sprintf("is too large: with its repetitions written out it has more than %d steps", maxSteps)
@@ -54,6 +55,30 @@ func newPattern(kind Kind, text string, unanchored bool) (p *pattern, reason str
 		return nil, fmt.Sprintf("can match no %s's ARN; those look like %s", kind, exampleARN(kind))
 	}
 	return p, ""
+}
+
+// badSyntax says why a text is no pattern. RE2 leaves out what other dialects
+// have and what can take for ever.
+func badSyntax(err error) string {
+	e, ok := errors.AsType[*syntax.Error](err)
+	switch {
+	case !ok:
+		return fmt.Sprintf("is not a regular expression: %v", err)
+	case lookaround(e.Expr) != "":
+		return fmt.Sprintf("uses %s, but RE2 cannot look ahead or behind; write what is to match, not what is not to", lookaround(e.Expr))
+	case e.Code == syntax.ErrInvalidEscape && strings.Trim(e.Expr, `\123456789`) == "":
+		return fmt.Sprintf("uses %s, but RE2 cannot refer back to a group; write out what is to match", e.Expr)
+	}
+	return fmt.Sprintf("is not a regular expression: %s: %s; https://golang.org/s/re2syntax tells what can be written", e.Code, e.Expr)
+}
+
+func lookaround(s string) string {
+	for _, op := range []string{"(?=", "(?!", "(?<=", "(?<!"} {
+		if strings.HasPrefix(s, op) {
+			return op
+		}
+	}
+	return ""
 }
 
 func compilePattern(text string, tree *syntax.Regexp, unanchored bool) (*pattern, error) {

@@ -44,7 +44,7 @@ func TestUsernames(t *testing.T) {
 		{"nothing in braces", "${}", `username has a $ that begins no reference, before "{}"; write $$ for a dollar sign`},
 		{"whoever names the user could choose the template", "{{${who}}}",
 			"username has a reference inside {{ }}; what aws-auth's templates are called must stand in the rule"},
-		{"no name", "", "has no username"},
+		{"no name", "", "has no username; write whom the cluster is to take the principal for, as in username: foo"},
 		{"spaces", "  ", "username is empty"},
 		{"two lines", "a\nb", "username has the character U+000A, which cannot be printed"},
 		{"text that runs backwards", "a\u202eb", "username has the character U+202E, which cannot be printed"},
