@@ -139,7 +139,11 @@ func (s statusInput) text(now time.Time) string {
 		"givenWay": "GIVEN WAY to somebody else's entry", "leftOut": "LEFT OUT, although a rule selects them",
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.cm.Data)) {
-		if key != "summary" && key != "conditions" && key != "rules" {
+		switch key {
+		case "summary", "conditions", "rules":
+		case "accounts":
+			b.WriteString("\nACCOUNTS\n" + accountTable(s.cm.Data[key]))
+		default:
 			b.WriteString("\n" + orElse(titles[key], key) + "\n" + principalTable(s.cm.Data[key], now))
 		}
 	}
@@ -226,10 +230,32 @@ func ruleTable(text string) string {
 }
 
 // principalTable prints a list of principals; times to come are told as waits.
+func accountTable(text string) string {
+	var list []controllers.AccountStatus
+	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+		return indented(text)
+	}
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	for _, a := range list {
+		mark, state := " ", "listed"
+		if !a.Listed {
+			mark, state = "!", "FROZEN: "+a.Reason
+		}
+		fmt.Fprintf(table, "%s %s\t%s\n", mark, orElse(a.Account, "(not known)"), state)
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+	return b.String()
+}
+
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
+}
+
 func principalTable(text string, now time.Time) string {
 	var list []controllers.PrincipalStatus
 	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
-		return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
+		return indented(text)
 	}
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)

@@ -21,7 +21,7 @@ variable "cluster_name" {
 }
 
 variable "forward" {
-  description = "Whether the queue is in another region than IAM's events."
+  description = "Whether to forward IAM's events to the region of the queue: where that is another one, and for one cluster of that region only."
   type        = bool
   default     = false
 }
@@ -52,12 +52,16 @@ locals {
       ]
     }
   })
-  name = "aws-auth-refresher-${var.cluster_name}"
-  bus  = "arn:${data.aws_partition.this.partition}:events:${data.aws_region.this.name}:${data.aws_caller_identity.this.account_id}:event-bus/default"
+  # A rule's name has at most 64 characters, that of the forwarding one included.
+  long = "aws-auth-refresher-${var.cluster_name}"
+  name = length(local.long) <= 56 ? local.long : "${substr(local.long, 0, 47)}-${substr(sha1(local.long), 0, 8)}"
+  # The region is read off an ARN: aws_region calls it differently from one
+  # version of the provider to the next.
+  region = split(":", aws_sqs_queue.events.arn)[3]
+  bus    = "arn:${data.aws_partition.this.partition}:events:${local.region}:${data.aws_caller_identity.this.account_id}:event-bus/default"
 }
 
 data "aws_partition" "this" {}
-data "aws_region" "this" {}
 data "aws_caller_identity" "this" {}
 
 resource "aws_sqs_queue" "events" {
