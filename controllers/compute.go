@@ -25,6 +25,9 @@ type Situation struct {
 	// Listed tells when the last listing of an account and kind began, and
 	// whether it was complete; nil: Principals are all that there are, now.
 	Listed func(accountID string, kind rules.Kind) (begun time.Time, complete bool)
+	// Accounts are the numbers of the accounts that are listed, as far as they
+	// are known.
+	Accounts []string
 	// Document is aws-auth as it stands; Missing says that there is none.
 	Document *awsauth.Document
 	Missing  bool
@@ -71,6 +74,8 @@ type Outcome struct {
 	Entries        accessentry.Plan
 	EntriesOurs    int
 	EntriesLeftOut []accessentry.Refused
+	// elsewhere are the rules that are about accounts that are not listed.
+	elsewhere elsewhere
 	// inDocument: aws-auth takes over from access entries and says all that is
 	// wanted.
 	inDocument bool
@@ -109,6 +114,7 @@ func Compute(s Situation) Outcome {
 		c.recorded.inForce = s.Rules.Selectors()
 		c.recorded.addEntries(s.Entries.Record)
 		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
+		c.out.elsewhere = newElsewhere(s.Rules, c.out.Evaluation.Rules, s.Accounts)
 	}
 	c.listed = make(map[string]bool, len(s.Principals))
 	for _, p := range s.Principals {

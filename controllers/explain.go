@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,8 +26,10 @@ type Explanation struct {
 	// and give it nothing.
 	Verdicts []rules.Verdict
 	LeftOut  []rules.LeftOut
-	// Refused is why there are no verdicts; nil if there are, or no rules.
+	// Refused is why there are no verdicts; nil if there are, or no rules, which
+	// NoRules says.
 	Refused error
+	NoRules bool
 
 	// Entry is what EKS takes now, nil for none. Ours tells whose it is.
 	Entry *awsauth.Entry
@@ -34,6 +37,8 @@ type Explanation struct {
 	// Account: there is no entry, and mapAccounts lets the identity in under
 	// its canonical ARN, without groups.
 	Account bool
+	// Unread are the lists of which EKS reads nothing, each with the reason.
+	Unread []string
 	// Near are entries that are almost for this identity, each with what is
 	// wrong about it.
 	Near []string
@@ -62,7 +67,7 @@ func Explain(d PlanData, identity string) (Explanation, error) {
 		return Explanation{}, fmt.Errorf("%s is of the type %s; give the ARN of a user, a role or a role's session", identity, a.Type)
 	}
 	x.find(d, a)
-	if d.Rules != nil {
+	if x.NoRules = d.Rules == nil; !x.NoRules {
 		x.judge(d)
 	}
 	x.lookUp(d)
@@ -159,6 +164,10 @@ func (x *Explanation) lookUp(d PlanData) {
 		return
 	}
 	x.Account = slices.Contains(document.MapAccounts(), x.Principal.AccountID)
+	problems := document.Unreadable()
+	for _, key := range slices.Sorted(maps.Keys(problems)) {
+		x.Unread = append(x.Unread, fmt.Sprintf("EKS reads nothing of %s, and nobody in it gets in: %v", key, problems[key]))
+	}
 	for _, e := range document.Entries() {
 		if reason := x.near(e); reason != "" {
 			x.Near = append(x.Near, fmt.Sprintf("%s has an entry for %s, %s", e.Kind.DataKey(), e.ARN, reason))

@@ -3,7 +3,6 @@ package controllers
 import (
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -100,13 +99,14 @@ func (k *known) all() []rules.Principal {
 	return slices.Concat(parts...)
 }
 
-// accounts are the numbers of those that were listed, as far as they are known.
-func (k *known) accounts() string {
+// accounts are the numbers of those that are listed, empty where one is not
+// known.
+func (k *known) accounts() []string {
 	var numbers []string
 	for _, l := range k.listings {
 		numbers = append(numbers, l.AccountID)
 	}
-	return strings.Join(numbers, ", ")
+	return numbers
 }
 
 // clock is what ages are reckoned by: our clock, or, while that is far from

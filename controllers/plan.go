@@ -54,6 +54,7 @@ func NewPlan(d PlanData) (Outcome, error) {
 			return Outcome{}, fmt.Errorf("state ConfigMap %s, binaryData %s: %w", d.State.Name, recordKey, err)
 		}
 	}
+	s.Accounts = d.accounts()
 	var reader awsauth.Reader
 	s.Missing = d.AWSAuth == nil
 	if s.Missing {
@@ -67,19 +68,24 @@ func NewPlan(d PlanData) (Outcome, error) {
 	return out, nil
 }
 
+// accounts are those that were listed, by their numbers or their principals.
+func (d PlanData) accounts() []string {
+	accounts := slices.Clone(d.Accounts)
+	for _, p := range d.Principals {
+		accounts = append(accounts, p.AccountID)
+	}
+	slices.Sort(accounts)
+	return slices.Compact(accounts)
+}
+
 // confirmGone gives the ledger the evidence that the controller would gather
 // in time.
 func confirmGone(ledger *removal.Ledger, d PlanData, record rules.Record) {
 	there := map[string]bool{}
-	accounts := map[string]bool{}
 	for _, p := range d.Principals {
 		there[arn.Fold(p.ARN)] = true
-		accounts[p.AccountID] = true
 	}
-	for _, account := range d.Accounts {
-		accounts[account] = true
-	}
-	for account := range accounts {
+	for _, account := range d.accounts() {
 		for _, ago := range []time.Duration{2 * time.Minute, time.Minute} {
 			for _, kind := range d.Listed {
 				ledger.Observe(removal.Observation{

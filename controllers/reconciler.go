@@ -266,7 +266,7 @@ func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error
 
 func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 	s := Situation{
-		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Listed: r.known.listed, Record: run.record,
+		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Listed: r.known.listed, Accounts: r.known.accounts(), Record: run.record,
 		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
 	}
 	s.Entries = r.entrySituation(run)

@@ -71,6 +71,8 @@ type RuleStatus struct {
 	Matched int    `json:"matched"`
 	TooOld  int    `json:"tooOld,omitempty"` // beside those matched
 	Frozen  bool   `json:"frozen,omitempty"`
+	// Note is why it cannot match anybody.
+	Note string `json:"note,omitempty"`
 }
 
 // AccountStatus is one account and whether its last listing was complete.
@@ -90,7 +92,7 @@ type PrincipalStatus struct {
 func (run *refresh) status() Status {
 	s := Status{Summary: run.summary(), OnlyConditions: run.out.Result.Document == nil}
 	for _, c := range run.out.Evaluation.Rules {
-		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, TooOld: c.TooOld, Frozen: c.Frozen})
+		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, TooOld: c.TooOld, Frozen: c.Frozen, Note: run.out.Elsewhere(c)})
 	}
 	for _, c := range run.out.Conflicts {
 		reason := fmt.Sprintf("somebody else's entry gives it %s [%s]", c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
@@ -227,9 +229,9 @@ func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string)
 		}
 	}
 	if several {
-		return "Complete", "accounts " + r.known.accounts()
+		return "Complete", "accounts " + strings.Join(r.known.accounts(), ", ")
 	}
-	return "Complete", "account " + r.known.accounts()
+	return "Complete", "account " + strings.Join(r.known.accounts(), ", ")
 }
 
 // failure is what kept a listing from being complete; nil: nothing.

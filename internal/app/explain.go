@@ -99,6 +99,9 @@ func explainIAM(x controllers.Explanation) []string {
 
 func explainRules(x controllers.Explanation) []string {
 	var lines []string
+	if x.NoRules && x.Looked {
+		lines = append(lines, "rules:    none were given, so what they say is not known; --rules reads them")
+	}
 	if x.Refused != nil {
 		if problems, ok := errors.AsType[*rules.Problems](x.Refused); ok {
 			return []string{"rules:    refused: " + strings.ReplaceAll(problems.Error(), "\n", "\n          ")}
@@ -131,6 +134,9 @@ func explainEntry(x controllers.Explanation) []string {
 		return []string{"aws-auth: no entry, but mapAccounts has the account " + x.Principal.AccountID}
 	}
 	lines := []string{"aws-auth: no entry for " + x.Canonical}
+	for _, unread := range x.Unread {
+		lines = append(lines, "aws-auth: "+unread)
+	}
 	for _, near := range x.Near {
 		lines = append(lines, "aws-auth: "+near)
 	}

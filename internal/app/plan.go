@@ -138,8 +138,16 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	}
 	for _, r := range plan.Evaluation.Rules {
 		if r.Matched == 0 && slices.Contains(in.data.Listed, r.Kind) {
-			note("%s rule %d matches nobody", r.Kind.DataKey(), r.Rule+1)
+			text := ""
+			if why := plan.Elsewhere(r); why != "" {
+				text = ": " + why
+			}
+			note("%s rule %d matches nobody%s", r.Kind.DataKey(), r.Rule+1, text)
 		}
+	}
+	if o.fromFiles() && o.state == "" && in.data.AWSAuth.Data != nil {
+		note("without --state every entry counts as somebody else's, so none is changed or removed; once the refresher has run, "+
+			"the ConfigMap %s says which are ours", o.Names().State)
 	}
 	if name := in.data.Rules.Name; name != o.Rules {
 		note("the rules manifest is named %q; the controller reads only %q (--rules-configmap)", name, o.Rules)
@@ -179,6 +187,9 @@ func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controll
 		return len(diffs)+len(plan.Removal.Held) > 0, printManifest(w, after, o.output == "json")
 	}
 	if len(diffs) == 0 && len(plan.Removal.Held) == 0 {
+		if len(plan.Result.Problems) > 0 {
+			return false, nil // what cannot be edited is not as anybody says
+		}
 		_, err = fmt.Fprintln(w, "No changes: aws-auth is as the rules and IAM say.")
 		return false, err
 	}

@@ -50,13 +50,18 @@ func (in planInput) needs(kind rules.Kind) bool {
 	return strings.TrimSpace(in.data.Rules.Data[kind.DataKey()]) != ""
 }
 
+// fromFiles reports whether neither cluster nor account are read.
+func (s *sources) fromFiles() bool {
+	return s.users != "" || s.roles != "" || s.details != "" || s.awsAuth != "" || s.state != ""
+}
+
 // read reads everything. Options say how rules are read.
 func (s *sources) read(cmd *cobra.Command, options rules.Options) (planInput, error) {
 	files := &inputs{stdin: cmd.InOrStdin()}
 	if err := onceStdin(s.rules, s.users, s.roles, s.details, s.awsAuth, s.state); err != nil {
 		return planInput{}, err
 	}
-	if s.users == "" && s.roles == "" && s.details == "" && s.awsAuth == "" && s.state == "" {
+	if !s.fromFiles() {
 		return s.readLive(cmd.Context(), files, options)
 	}
 	if s.rules == "" && !s.noRules {

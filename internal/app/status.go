@@ -219,11 +219,14 @@ func ruleTable(text string) string {
 	table := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "\n  RULE\tMATCHES")
 	for _, r := range list {
-		mark, frozen := " ", ""
+		mark, note := " ", ""
 		if r.Frozen {
-			mark, frozen = "!", ", more than its maxMatches: nobody new gets in by it"
+			mark, note = "!", ", more than its maxMatches: nobody new gets in by it"
 		}
-		fmt.Fprintf(table, "%s %s\t%d%s\n", mark, r.Rule, r.Matched, frozen)
+		if r.Note != "" {
+			mark, note = "!", ": "+r.Note
+		}
+		fmt.Fprintf(table, "%s %s\t%d%s\n", mark, r.Rule, r.Matched, note)
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	return b.String()

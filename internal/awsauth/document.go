@@ -69,6 +69,18 @@ func (d *Document) Problems() map[string]error {
 	return problems
 }
 
+// Unreadable are the keys that EKS reads nothing of, so that nobody in them gets
+// in, with the reason.
+func (d *Document) Unreadable() map[string]error {
+	problems := map[string]error{}
+	for _, l := range d.lists {
+		if l.unparsable != nil {
+			problems[l.kind.DataKey()] = l.unparsable
+		}
+	}
+	return problems
+}
+
 // Size is the number of bytes that the document takes of MaxBytes.
 func (d *Document) Size() int {
 	size := d.others

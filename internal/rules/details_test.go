@@ -353,3 +353,18 @@ func TestUntilIsTheNextChange(t *testing.T) {
 		}
 	})
 }
+
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	set := mustParse(t, map[string]string{"mapUsers": `
+- {username: a, arnRegex: '^arn:aws:iam::123456789012:user/a-.*$'}
+- {username: b, arnRegex: '^arn:aws:iam::1234[0-9]+:user/a-.*$'}
+- {username: c, arnRegex: '^arn:aws:iam::(123456789012|210987654321):user/a-.*$'}
+- {username: d, pathPrefix: /c/}
+`})
+	for rule, want := range []string{"123456789012", "", "", ""} {
+		if got := set.Account(rules.User, rule); got != want {
+			t.Errorf("rule %d is about the account %q, want %q", rule+1, got, want)
+		}
+	}
+}

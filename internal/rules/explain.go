@@ -93,3 +93,19 @@ func (p *pattern) nearMiss(principalARN string) string {
 	}
 	return ""
 }
+
+// Account is the number of the account that every ARN a rule matches begins
+// with, by its arnRegex; empty if that names none. The rule is a 0-based index
+// within the kind.
+func (s *Set) Account(k Kind, rule int) string {
+	p := s.of(k)[rule].pattern
+	if p == nil {
+		return ""
+	}
+	at := resourceAt(p.literal)
+	if at == 0 {
+		return ""
+	}
+	before, _ := strings.CutSuffix(p.literal[:at], ":")
+	return before[strings.LastIndexByte(before, ':')+1:]
+}
