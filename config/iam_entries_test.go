@@ -37,19 +37,19 @@ func TestIAMPolicyForAccessEntries(t *testing.T) {
 			for _, keys := range s.Condition {
 				limits = append(limits, slices.Sorted(maps.Keys(keys))...)
 			}
-			granted[action] = limits
+			granted[action] = append(granted[action], limits...)
 		}
 	}
 	want := map[string][]string{
 		"eks:DescribeCluster":              {cluster},
 		"eks:ListAccessEntries":            {cluster},
 		"eks:CreateAccessEntry":            {cluster, "eks:accessEntryType"},
-		"eks:TagResource":                  {entry, "aws:TagKeys"},
+		"eks:TagResource":                  {entry, "aws:TagKeys", entry, tag},
 		"eks:DescribeAccessEntry":          {entry},
 		"eks:ListAssociatedAccessPolicies": {entry},
 		"eks:UpdateAccessEntry":            {entry, tag},
 		"eks:DeleteAccessEntry":            {entry, tag},
-		"eks:AssociateAccessPolicy":        {entry, tag, "eks:policyArn"},
+		"eks:AssociateAccessPolicy":        {entry, tag, entry, tag, "eks:policyArn"},
 		"eks:DisassociateAccessPolicy":     {entry, tag, "eks:policyArn"},
 	}
 	if diff := cmp.Diff(want, granted); diff != "" {

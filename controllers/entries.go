@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // Target names the stores that grants are written to.
@@ -33,7 +35,7 @@ const (
 // be ours.
 type EntryTarget interface {
 	Mode(ctx context.Context) (accessentry.Mode, error)
-	Look(ctx context.Context, record accessentry.Record) accessentry.View
+	Look(ctx context.Context, record accessentry.Record, ids map[string]string) accessentry.View
 	Apply(ctx context.Context, plan accessentry.Plan) accessentry.Result
 }
 
@@ -156,9 +158,18 @@ func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
 	age := run.now.Sub(r.entries.lookedAt)
 	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval {
 		r.entries.lookedAt = run.now
-		r.entries.view = r.Entries.Look(ctx, e.record)
+		r.entries.view = r.Entries.Look(ctx, e.record, uniqueIDs(r.known.all()))
 	}
 	e.err, e.applyErr = r.entries.view.Err, r.entries.view.LookErr
+}
+
+// uniqueIDs gives the principals' unique ids by folded ARN.
+func uniqueIDs(list []rules.Principal) map[string]string {
+	ids := make(map[string]string, len(list))
+	for _, p := range list {
+		ids[arn.Fold(p.ARN)] = p.ID
+	}
+	return ids
 }
 
 func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
@@ -187,6 +198,7 @@ func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh) erro
 	result := r.Entries.Apply(ctx, plan)
 	r.entries.view = result.View
 	run.entries.addResult(result)
+	run.entries.more = run.entries.more || result.Again
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		run.entries.more = true
 	} else if result.Err != nil {

@@ -15,9 +15,9 @@ type watchedEntries struct {
 	look func()
 }
 
-func (w watchedEntries) Look(ctx context.Context, r accessentry.Record) accessentry.View {
+func (w watchedEntries) Look(ctx context.Context, r accessentry.Record, ids map[string]string) accessentry.View {
 	w.look()
-	return w.EntryTarget.Look(ctx, r)
+	return w.EntryTarget.Look(ctx, r, ids)
 }
 
 // TestPauseCountsForAccessEntries: a pause that came after the rules were read

@@ -287,7 +287,7 @@ func TestModes(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := accessentry.New(accessentry.Config{EKS: b.client, Name: "old", Owner: owner, Now: b.Now})
-	if v := old.Look(t.Context(), b.record); v.Err == nil || v.Mode.ReadsEntries() || !v.Mode.ReadsConfigMap() {
+	if v := old.Look(t.Context(), b.record, nil); v.Err == nil || v.Mode.ReadsEntries() || !v.Mode.ReadsConfigMap() {
 		t.Errorf("a cluster that reads aws-auth only: got %+v", v)
 	}
 	b.aws.Inject(fakeaws.Fault{Action: "DescribeCluster", Effect: fakeaws.Denied})

@@ -38,6 +38,8 @@ type Result struct {
 	Refused []Refused
 	// Err is trouble with EKS that kept some from being done.
 	Err error
+	// Again: something was found out that the next pass can go on with at once.
+	Again bool
 }
 
 // outcome is what became of one entry.
@@ -55,12 +57,19 @@ const (
 
 // job is the change of one entry.
 type job struct {
-	entry  Entry
-	owned  Owned // to be removed
-	do     func(context.Context, *job) (outcome, error)
-	list   *[]Entry
-	result outcome
-	err    error
+	entry    Entry
+	owned    Owned // what is recorded when it is done, or to be removed
+	recorded Owned // what is recorded until then
+	do       func(context.Context, *job) (outcome, error)
+	list     *[]Entry
+	result   outcome
+	err      error
+}
+
+// standing is an entry of ours as it stands there.
+type standing struct {
+	entry *types.AccessEntry
+	seen  Seen
 }
 
 // Apply carries out the plan, additions first. What it cannot do stays pending
@@ -68,9 +77,10 @@ type job struct {
 func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 	var res Result
 	var jobs []*job
+	index := p.Record.index()
 	add := func(list []Entry, into *[]Entry, do func(context.Context, *job) (outcome, error)) {
 		for _, e := range list {
-			jobs = append(jobs, &job{entry: e, owned: ownedBy(e), do: do, list: into})
+			jobs = append(jobs, &job{entry: e, owned: ownedBy(e), recorded: index[e.Key()], do: do, list: into})
 		}
 	}
 	add(p.Create, &res.Added, c.create)
@@ -82,6 +92,7 @@ func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	c.again.Store(false)
 	var failed atomic.Int32
 	c.each(len(jobs), func(i int) {
 		j := jobs[i]
@@ -93,7 +104,7 @@ func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 		}
 	})
 	c.collect(&res, p, jobs)
-	res.View = c.snapshot()
+	res.View, res.Again = c.snapshot(), c.again.Load()
 	return res
 }
 
@@ -182,25 +193,30 @@ func (c *Cluster) create(ctx context.Context, j *job) (outcome, error) {
 		return is, err
 	}
 	if j.entry.Admin {
-		if err := c.associate(callCtx, j.entry.ARN); err != nil {
+		if err := c.associate(callCtx, j.entry.ARN, j.entry.adminPolicy()); err != nil {
 			return undone, err
 		}
 	}
-	made := c.Now()
+	made := types.AccessEntry{CreatedAt: aws.Time(c.Now())}
 	if out.AccessEntry != nil && out.AccessEntry.CreatedAt != nil {
-		made = *out.AccessEntry.CreatedAt
+		made = *out.AccessEntry
 	}
-	c.note(j.entry, made)
+	if is, err := c.putBack(ctx, j, made.AccessEntryArn, j.recorded.Extra); is != done {
+		return is, err
+	}
+	c.note(j.entry, Seen{Made: *made.CreatedAt, Extra: j.recorded.Extra})
 	return done, nil
 }
 
 // groupsOf is never nil: that would mean "as it was".
 func groupsOf(e Entry) []string { return append([]string{}, e.Groups...) }
 
-func (c *Cluster) note(e Entry, made time.Time) {
+// note remembers what an entry says now.
+func (c *Cluster) note(e Entry, s Seen) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.saw(e.Key(), Seen{Ours: true, Digest: e.Digest(), Made: made})
+	s.Ours, s.Digest = true, e.Digest()
+	c.saw(e.Key(), s)
 	c.view.Changed = c.Now()
 }
 
@@ -243,49 +259,54 @@ func (c *Cluster) update(ctx context.Context, j *job) (outcome, error) {
 		return undone, nil // the next listing shows that it is to be made
 	case is != done:
 		return is, err
-	case j.entry.Made.After(seen.Made):
-		return c.recreate(ctx, j)
-	case seen.Digest == j.entry.Digest():
+	case madeAgain(j.recorded, j.entry, seen):
+		c.again.Store(true) // what others put on it is to be on record first
+		return undone, nil
+	}
+	return c.correct(ctx, j, standing{entry, seen})
+}
+
+// correct makes an entry say what it should.
+func (c *Cluster) correct(ctx context.Context, j *job, now standing) (outcome, error) {
+	missing := j.recorded.Extra.without(now.seen.Extra)
+	if now.seen.Digest == j.entry.Digest() && missing.IsZero() {
 		return same, nil
 	}
 	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
-	admin := seen.Digest != rules.ContentDigest(aws.ToString(entry.Username), entry.KubernetesGroups)
+	admin := now.seen.Digest != rules.ContentDigest(aws.ToString(now.entry.Username), now.entry.KubernetesGroups)
 	if admin && !j.entry.Admin {
 		// Rights go first, so that they are never more than both versions gave.
 		if err := c.disassociate(callCtx, j.entry.ARN); err != nil {
 			return undone, err
 		}
 	}
-	_, err = c.EKS.UpdateAccessEntry(callCtx, &eks.UpdateAccessEntryInput{
+	if _, err := c.EKS.UpdateAccessEntry(callCtx, &eks.UpdateAccessEntryInput{
 		ClusterName: &c.Name, PrincipalArn: &j.entry.ARN, Username: &j.entry.Username, KubernetesGroups: groupsOf(j.entry),
-	})
-	if err != nil {
+	}); err != nil {
 		return sortError(failed("change an access entry", err))
 	}
 	if j.entry.Admin && !admin {
-		if err := c.associate(callCtx, j.entry.ARN); err != nil {
+		if err := c.associate(callCtx, j.entry.ARN, j.entry.adminPolicy()); err != nil {
 			return undone, err
 		}
 	}
-	c.note(j.entry, seen.Made)
-	return done, nil
-}
-
-func (c *Cluster) recreate(ctx context.Context, j *job) (outcome, error) {
-	if is, err := c.remove(ctx, j); is != gone {
+	if is, err := c.putBack(ctx, j, now.entry.AccessEntryArn, missing); is != done {
 		return is, err
 	}
-	c.mu.Lock()
-	c.drop(j.entry.Key())
-	c.mu.Unlock()
-	return c.create(ctx, j)
+	c.note(j.entry, Seen{Made: now.seen.Made, Extra: now.seen.Extra.and(missing)})
+	return done, nil
 }
 
 func (c *Cluster) remove(ctx context.Context, j *job) (outcome, error) {
 	if _, _, is, err := c.confirm(ctx, j); is != done {
 		return is, err
 	}
+	return c.erase(ctx, j)
+}
+
+// erase deletes an entry that was looked at just now.
+func (c *Cluster) erase(ctx context.Context, j *job) (outcome, error) {
 	callCtx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	_, err := c.EKS.DeleteAccessEntry(callCtx, &eks.DeleteAccessEntryInput{ClusterName: &c.Name, PrincipalArn: &j.entry.ARN})
@@ -315,14 +336,13 @@ func (c *Cluster) adopt(ctx context.Context, j *job) (outcome, error) {
 	}); err != nil {
 		return undone, failed("tag an access entry", err)
 	}
-	c.note(j.entry, seen.Made)
+	c.note(j.entry, seen)
 	return done, nil
 }
 
-func (c *Cluster) associate(ctx context.Context, principal string) error {
+func (c *Cluster) associate(ctx context.Context, principal string, p Policy) error {
 	_, err := c.EKS.AssociateAccessPolicy(ctx, &eks.AssociateAccessPolicyInput{
-		ClusterName: &c.Name, PrincipalArn: &principal, PolicyArn: aws.String(policyARN(principal)),
-		AccessScope: &types.AccessScope{Type: types.AccessScopeTypeCluster},
+		ClusterName: &c.Name, PrincipalArn: &principal, PolicyArn: &p.ARN, AccessScope: p.scope(),
 	})
 	if err != nil {
 		return failed("associate an access policy", err)

@@ -111,7 +111,11 @@ func wants(p rules.Principal, groups ...string) accessentry.Entry {
 // decide looks and decides about what is wanted.
 func (b *bed) decide(change func(*accessentry.Input), want ...accessentry.Entry) accessentry.Plan {
 	b.Helper()
-	view := b.cluster.Look(b.Context(), b.record)
+	ids := map[string]string{}
+	for _, e := range want {
+		ids[e.Key()] = e.ID
+	}
+	view := b.cluster.Look(b.Context(), b.record, ids)
 	in := accessentry.Input{Now: b.Now(), View: view, Record: b.record, Want: want}
 	foreign := view.Foreign(b.record)
 	in.Want = slices.DeleteFunc(slices.Clone(want), func(e accessentry.Entry) bool { return foreign[e.Key()] })

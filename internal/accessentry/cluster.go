@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,6 +58,8 @@ type Cluster struct {
 	lookedAt map[string]time.Time // by folded ARN
 	waits    map[string]time.Duration
 
+	again atomic.Bool // Apply found out something to go on with
+
 	mu sync.Mutex // guards view, lookedAt and waits within one call
 }
 
@@ -100,9 +103,11 @@ func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
 	return c.view.Mode, nil
 }
 
-// Look lists the entries and looks closely at a few of ours, those longest
-// unseen first. What goes wrong is in the View.
-func (c *Cluster) Look(ctx context.Context, r Record) View {
+// Look lists the entries and looks closely at a few of ours: those whose
+// principal has another unique id by now, then those longest unseen. ids are the
+// unique ids of the principals as listed, by folded ARN, nil for not known. What
+// goes wrong is in the View.
+func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) View {
 	mode, err := c.Mode(ctx)
 	if err == nil && !mode.ReadsEntries() {
 		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries", mode)
@@ -117,7 +122,7 @@ func (c *Cluster) Look(ctx context.Context, r Record) View {
 			c.view.Changed = now
 		}
 		c.forget(r)
-		c.lookClosely(ctx, r)
+		c.lookClosely(ctx, r, ids)
 	}
 	return c.snapshot()
 }
@@ -173,17 +178,23 @@ func (c *Cluster) forget(r Record) {
 }
 
 // lookClosely is the rolling Describe that finds drift. Recorded entries that
-// the listing lacks are looked at, too, before the others.
-func (c *Cluster) lookClosely(ctx context.Context, r Record) {
+// the listing lacks are looked at, too, before the others, and before all those
+// that may be for an earlier principal of their name.
+func (c *Cluster) lookClosely(ctx context.Context, r Record, ids map[string]string) {
 	now := c.Now()
 	c.view.LookErr = nil
-	var due, missing []Owned
+	var due, missing, again []Owned
 	for _, o := range r.Entries {
-		if !c.view.Listed[o.Key()] && !c.view.Gone[o.Key()] {
-			missing = append(missing, o)
-		}
 		at, looked := c.lookedAt[o.Key()]
-		if c.view.Listed[o.Key()] && !o.Pending && (!looked || now.Before(at) || now.Sub(at) >= lookEvery) {
+		old := func(age time.Duration) bool { return !looked || now.Before(at) || now.Sub(at) >= age }
+		switch id := ids[o.Key()]; {
+		case !c.view.Listed[o.Key()]:
+			if !c.view.Gone[o.Key()] {
+				missing = append(missing, o)
+			}
+		case id != "" && o.ID != "" && id != o.ID && old(againEvery) && len(again) < againAtOnce:
+			again = append(again, o)
+		case !o.Pending && old(lookEvery):
 			due = append(due, o)
 		}
 	}
@@ -191,7 +202,7 @@ func (c *Cluster) lookClosely(ctx context.Context, r Record) {
 		return cmp.Or(c.lookedAt[a.Key()].Compare(c.lookedAt[b.Key()]), cmp.Compare(a.ARN, b.ARN))
 	})
 	due = append(missing, due...)
-	due = due[:min(len(due), looksAtOnce)]
+	due = append(again, due[:min(len(due), looksAtOnce)]...)
 	c.each(len(due), func(i int) {
 		_, seen, err := c.describe(ctx, due[i].ARN)
 		c.mu.Lock()
@@ -241,8 +252,7 @@ func (c *Cluster) each(n int, do func(int)) {
 
 var errGone = errors.New("there is no such access entry")
 
-// describe reads an entry and, if it is ours, whether the policy for admins is
-// associated.
+// describe reads an entry and the policies that are associated with it.
 func (c *Cluster) describe(ctx context.Context, principal string) (*types.AccessEntry, Seen, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
@@ -261,33 +271,17 @@ func (c *Cluster) describe(ctx context.Context, principal string) (*types.Access
 		Made: aws.ToTime(out.AccessEntry.CreatedAt),
 	}
 	groups := out.AccessEntry.KubernetesGroups
-	admin, err := c.admin(ctx, principal)
+	policies, err := c.policies(ctx, principal)
 	if err != nil {
 		return nil, Seen{}, err
 	}
-	if admin {
+	admin := Policy{ARN: policyARN(principal)}
+	if slices.ContainsFunc(policies, admin.Equal) {
 		groups = append(slices.Clone(groups), rules.GroupMasters)
 	}
+	seen.Extra = Extra{Policies: slices.DeleteFunc(policies, admin.Equal), Tags: theirTags(out.AccessEntry.Tags)}
 	seen.Digest = rules.ContentDigest(aws.ToString(out.AccessEntry.Username), groups)
 	return out.AccessEntry, seen, nil
-}
-
-// admin tells whether AdminPolicy is associated for the whole cluster.
-func (c *Cluster) admin(ctx context.Context, principal string) (bool, error) {
-	in := &eks.ListAssociatedAccessPoliciesInput{ClusterName: &c.Name, PrincipalArn: &principal}
-	for p := eks.NewListAssociatedAccessPoliciesPaginator(c.EKS, in); p.HasMorePages(); {
-		page, err := p.NextPage(ctx)
-		if err != nil {
-			return false, failed("read the access policies of an entry", err)
-		}
-		for _, a := range page.AssociatedAccessPolicies {
-			whole := a.AccessScope != nil && a.AccessScope.Type == types.AccessScopeTypeCluster
-			if aws.ToString(a.PolicyArn) == policyARN(principal) && whole {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }
 
 // policyARN is the ARN of AdminPolicy in a principal's partition.

@@ -1,6 +1,7 @@
 package accessentry
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -54,6 +55,7 @@ type Seen struct {
 	Ours   bool
 	Digest string
 	Made   time.Time
+	Extra  Extra
 }
 
 // Waiting is an entry that is not tried again before Until.
@@ -192,9 +194,12 @@ func (d *decider) hold() {
 func (d *decider) want(e Entry) {
 	key := e.Key()
 	before, recorded := d.index[key]
-	owned := ownedBy(e)
 	there := d.View.Listed[key]
 	seen, looked := d.View.Seen[key]
+	if looked && !before.Pending && otherID(before, e) && !madeAgain(before, e, seen) {
+		e.ID = before.ID // a listing that is behind shows an earlier principal's
+	}
+	owned := ownedBy(e)
 	switch {
 	case d.Keep && (!recorded || !there && d.View.Gone[key]):
 		// Nothing new goes into a store that is given up.
@@ -202,14 +207,15 @@ func (d *decider) want(e Entry) {
 		d.kept[key] = before
 	case !there:
 		d.create(e)
-	case recorded && (before.ID != "" && e.ID != "" && before.ID != e.ID || looked && e.Made.After(seen.Made)):
-		d.change(&d.plan.Recreate, e)
+	case recorded && looked && madeAgain(before, e, seen):
+		d.again(e, before, seen)
+	case !looked && otherID(before, e):
+		// It is looked at before it is touched.
+		d.kept[key], d.plan.Complete = before, false
 	case before.Pending || before.Digest != owned.Digest || looked && seen.Digest != owned.Digest:
 		d.change(&d.plan.Update, e)
 	default:
-		if before.ID == "" || e.ID == "" {
-			owned.ID = before.ID + e.ID
-		}
+		owned.ID = cmp.Or(e.ID, before.ID)
 		d.kept[key] = owned
 	}
 }
@@ -221,6 +227,9 @@ func ownedBy(e Entry) Owned {
 func (d *decider) create(e Entry) {
 	if len(d.View.Listed)+d.created >= Limit {
 		d.plan.Overflow, d.plan.Complete = append(d.plan.Overflow, e), false
+		if before, recorded := d.index[e.Key()]; recorded && !before.Extra.IsZero() {
+			d.kept[e.Key()] = before
+		}
 		return
 	}
 	d.created++
@@ -231,9 +240,7 @@ func (d *decider) create(e Entry) {
 func (d *decider) change(list *[]Entry, e Entry) {
 	owned := ownedBy(e)
 	owned.Pending, d.plan.Complete = true, false
-	if before, recorded := d.index[e.Key()]; recorded && list == &d.plan.Recreate {
-		owned.ID = before.ID // until it is made again
-	}
+	owned.Extra = d.index[e.Key()].Extra
 	d.kept[e.Key()] = owned
 	if d.waits(e) {
 		return

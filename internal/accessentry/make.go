@@ -30,7 +30,7 @@ func (c *Cluster) Make(ctx context.Context, e Entry) (made bool, err error) {
 	if !e.Admin {
 		return true, nil
 	}
-	if err := c.associate(ctx, e.ARN); err != nil {
+	if err := c.associate(ctx, e.ARN, e.adminPolicy()); err != nil {
 		return true, fmt.Errorf("the entry is made, but without its access policy: %w", err)
 	}
 	return true, nil
@@ -38,3 +38,5 @@ func (c *Cluster) Make(ctx context.Context, e Entry) (made bool, err error) {
 
 // PolicyARN is the ARN of the access policy that an entry with Admin has.
 func (e Entry) PolicyARN() string { return policyARN(e.ARN) }
+
+func (e Entry) adminPolicy() Policy { return Policy{ARN: e.PolicyARN()} }

@@ -45,6 +45,9 @@ type Owned struct {
 	Pending   bool      `json:"pending,omitempty"`
 	Selectors []string  `json:"selectors,omitempty"`
 	HeldSince time.Time `json:"heldSince,omitzero"`
+	// Extra is to be put on the entry before it is no longer Pending: what others
+	// had put on the one that it takes the place of.
+	Extra Extra `json:"extra,omitzero"`
 }
 
 // Key identifies the entry.
@@ -100,7 +103,7 @@ func (r Record) Equal(other Record) bool {
 	for _, o := range other.Entries {
 		mine, ok := index[o.Key()]
 		if !ok || mine.ARN != o.ARN || mine.ID != o.ID || mine.Digest != o.Digest || mine.Pending != o.Pending ||
-			!mine.HeldSince.Equal(o.HeldSince) || !slices.Equal(mine.Selectors, o.Selectors) {
+			!mine.HeldSince.Equal(o.HeldSince) || !slices.Equal(mine.Selectors, o.Selectors) || !mine.Extra.Equal(o.Extra) {
 			return false
 		}
 	}

@@ -88,7 +88,7 @@ func (o *migrateOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 		cluster = accessentry.New(accessentry.Config{EKS: eks.NewFromConfig(account), Name: o.clusterName, Now: time.Now})
-		if there = cluster.Look(cmd.Context(), accessentry.Record{}); there.Err != nil && (o.apply || there.Mode.ReadsEntries() || there.Mode == "") {
+		if there = cluster.Look(cmd.Context(), accessentry.Record{}, nil); there.Err != nil && (o.apply || there.Mode.ReadsEntries() || there.Mode == "") {
 			return fmt.Errorf("%w%s", there.Err, o.wayOut(there.Mode))
 		}
 	}
