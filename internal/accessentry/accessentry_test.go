@@ -51,8 +51,18 @@ func TestNoChangeTakesListingsOnly(t *testing.T) {
 	if n := b.aws.Calls("DescribeAccessEntry") + b.aws.Calls("UpdateAccessEntry"); n != 0 {
 		t.Errorf("%d calls about an entry that was just made", n)
 	}
-	if n := b.aws.Calls("DescribeCluster"); n != 1 {
-		t.Errorf("the mode was asked for %d times in a minute", n)
+	if n := b.aws.Calls("DescribeCluster"); n != 4 {
+		t.Errorf("the mode was asked for %d times in 4 passes", n)
+	}
+	if err := b.aws.SetAuthenticationMode(clusterName, fakeaws.ModeAPI); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		b.pass(15 * time.Second)
+		b.reconcile(wants(ann, "devs"))
+	}
+	if n := b.aws.Calls("DescribeCluster"); n != 5 {
+		t.Errorf("the mode API is for good, and was asked for %d times in a minute", n-4)
 	}
 }
 

@@ -115,6 +115,9 @@ func (b *bed) decide(change func(*accessentry.Input), want ...accessentry.Entry)
 	for _, e := range want {
 		ids[e.Key()] = e.ID
 	}
+	if _, err := b.cluster.Mode(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 	view := b.cluster.Look(b.Context(), b.record, ids)
 	in := accessentry.Input{Now: b.Now(), View: view, Record: b.record, Want: want}
 	foreign := view.Foreign(b.record)

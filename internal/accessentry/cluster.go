@@ -26,9 +26,11 @@ const OwnerTag = "aws-auth-refresher.io/owner"
 const standard = "STANDARD"
 
 const (
-	// modeEvery is how old the known authentication mode may be. It changes
-	// rarely, and only towards access entries.
-	modeEvery = 5 * time.Minute
+	// modeEvery is how old the known authentication mode may be: from one refresh
+	// to the next it may become API, and then aws-auth lets nobody in. That mode
+	// is for good, unless the cluster is made anew.
+	modeEvery    = 900 * time.Millisecond
+	apiModeEvery = 5 * time.Minute
 	// lookEvery is how old a close look at an entry may be, looksAtOnce how many
 	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
 	lookEvery   = 10 * time.Minute
@@ -81,11 +83,15 @@ func (c *Cluster) snapshot() View {
 	return v
 }
 
-// Mode gives the authentication mode, asking for it every 5 minutes. On an
-// error it gives the mode that was seen last, empty for none.
+// Mode gives the authentication mode, asking for it once a refresh, and every 5
+// minutes where it is API. On an error it gives the mode that was seen last,
+// empty for none.
 func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
-	now := c.Now()
-	if c.view.Mode != "" && !now.Before(c.modeAt) && now.Sub(c.modeAt) < modeEvery {
+	now, every := c.Now(), modeEvery
+	if c.view.Mode == ModeAPI {
+		every = apiModeEvery
+	}
+	if c.view.Mode != "" && !now.Before(c.modeAt) && now.Sub(c.modeAt) < every {
 		return c.view.Mode, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
@@ -105,10 +111,14 @@ func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
 
 // Look lists the entries and looks closely at a few of ours: those whose
 // principal has another unique id by now, then those longest unseen. ids are the
-// unique ids of the principals as listed, by folded ARN, nil for not known. What
-// goes wrong is in the View.
+// unique ids of the principals as listed, by folded ARN, nil for not known. The
+// mode is the one that Mode gave last. What goes wrong is in the View.
 func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) View {
-	mode, err := c.Mode(ctx)
+	mode := c.view.Mode
+	var err error
+	if mode == "" {
+		mode, err = c.Mode(ctx)
+	}
 	if err == nil && !mode.ReadsEntries() {
 		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries", mode)
 	}
