@@ -159,7 +159,9 @@ func (c *computation) standing() []rules.Owned {
 		case c.Missing || unreadable[o.Kind.DataKey()] != nil:
 			standing = append(standing, o)
 			continue
-		case c.Rules != nil:
+		case c.Rules != nil && !c.removed[principalKey(o.Kind, o.ARN)]:
+			// What goes now keeps the time since when it was held: should its removal
+			// fail, it is not to be held anew.
 			o.HeldSince = c.held[principalKey(o.Kind, o.ARN)].Since
 		}
 		switch {
