@@ -104,6 +104,9 @@ func otherID(o Owned, e Entry) bool { return o.ID != "" && e.ID != "" && o.ID !=
 // madeAgain reports whether an entry that stands there was made for an earlier
 // principal of the name: the present one is younger than the entry.
 func madeAgain(o Owned, e Entry, seen Seen) bool {
+	if !o.Replaces.IsZero() && !o.Replaces.Equal(seen.Made) {
+		return e.Made.After(seen.Made) // it was, by a process that could not tell any more
+	}
 	return e.Made.After(seen.Made) || otherID(o, e) && e.Made.After(seen.Made.Add(-pinLag))
 }
 
@@ -112,7 +115,7 @@ func madeAgain(o Owned, e Entry, seen Seen) bool {
 func (d *decider) again(e Entry, before Owned, seen Seen) {
 	d.change(&d.plan.Recreate, e)
 	owned := d.kept[e.Key()]
-	owned.ID = before.ID // until it is made again
+	owned.ID, owned.Replaces = before.ID, seen.Made // until it is made again
 	if owned.Extra = seen.Extra; before.Pending {
 		owned.Extra = seen.Extra.and(before.Extra) // it may be half made
 	}

@@ -234,3 +234,29 @@ func TestRecordsHoldWhatOthersPutOnEntries(t *testing.T) {
 		t.Error("another scope is another record")
 	}
 }
+
+// TestEntryThatWasMadeAgainStays: the process that made it again ended before
+// its record said so.
+func TestEntryThatWasMadeAgainStays(t *testing.T) {
+	b := newBed(t)
+	b.reconcile(wants(b.user("ann"), "devs"))
+	if err := b.aws.DeleteUser("ann"); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(time.Second)
+	ann := b.user("ann")
+	b.pass(5 * time.Second)
+	p := b.decide(nil, wants(ann, "devs"))
+	b.record = p.Record
+	b.cluster.Apply(t.Context(), p)
+	b.restart()
+	before := b.aws.Calls("DeleteAccessEntry")
+	b.reconcile(wants(ann, "admins"))
+	b.expect("it says what it should", "user/ann dev:user [admins]")
+	if n := b.aws.Calls("DeleteAccessEntry") - before; n != 0 {
+		t.Errorf("the entry was deleted %d times although it works", n)
+	}
+	if got := b.record.Entries[0]; got.ID != ann.ID || got.Pending {
+		t.Errorf("the record is in step: got %+v", got)
+	}
+}

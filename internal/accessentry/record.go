@@ -48,6 +48,9 @@ type Owned struct {
 	// Extra is to be put on the entry before it is no longer Pending: what others
 	// had put on the one that it takes the place of.
 	Extra Extra `json:"extra,omitzero"`
+	// Replaces is when the entry was made that it takes the place of: one that
+	// was made at another time took its place already.
+	Replaces time.Time `json:"replaces,omitzero"`
 }
 
 // Key identifies the entry.
@@ -64,15 +67,22 @@ func (r Record) Encode() ([]byte, error) {
 	r.Entries = slices.Clone(r.Entries)
 	slices.SortFunc(r.Entries, func(a, b Owned) int { return cmp.Compare(a.ARN, b.ARN) })
 	for i := range r.Entries {
-		if since := r.Entries[i].HeldSince; !since.IsZero() {
-			r.Entries[i].HeldSince = since.UTC().Round(0)
-		}
+		r.Entries[i].HeldSince = stamp(r.Entries[i].HeldSince)
+		r.Entries[i].Replaces = stamp(r.Entries[i].Replaces)
 	}
 	b, err := gzipjson.Encode(recordJSON{recordVersion, r})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record of access entries: %w", err)
 	}
 	return b, nil
+}
+
+// stamp is a time as it is stored.
+func stamp(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Round(0)
 }
 
 // DecodeRecord reads what Encode wrote. Anything else, and what a newer version
@@ -103,7 +113,7 @@ func (r Record) Equal(other Record) bool {
 	for _, o := range other.Entries {
 		mine, ok := index[o.Key()]
 		if !ok || mine.ARN != o.ARN || mine.ID != o.ID || mine.Digest != o.Digest || mine.Pending != o.Pending ||
-			!mine.HeldSince.Equal(o.HeldSince) || !slices.Equal(mine.Selectors, o.Selectors) || !mine.Extra.Equal(o.Extra) {
+			!mine.HeldSince.Equal(o.HeldSince) || !mine.Replaces.Equal(o.Replaces) || !slices.Equal(mine.Selectors, o.Selectors) || !mine.Extra.Equal(o.Extra) {
 			return false
 		}
 	}
