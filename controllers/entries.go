@@ -66,7 +66,8 @@ const (
 // entriesState is what a reconciler remembers of access entries.
 type entriesState struct {
 	view            accessentry.View
-	lookedAt        time.Time // when they were listed
+	lookedAt        time.Time          // when they were listed
+	record          accessentry.Record // as it stood in the state ConfigMap then, or was stored by us since
 	inDocumentSince time.Time
 }
 
@@ -149,15 +150,18 @@ func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 }
 
 // look lists the access entries, together with IAM. Announcements have IAM
-// listed more often, and for them what is known of access entries will do.
+// listed more often, and for them what is known of access entries will do. A
+// record that another process has written since tells of entries that it made
+// or deleted: what was listed before is not held against that.
 func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
 	e := &run.entries
 	if r.Entries == nil || e.err != nil || !e.selected && len(e.record.Entries) == 0 {
 		return
 	}
 	age := run.now.Sub(r.entries.lookedAt)
-	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval {
-		r.entries.lookedAt = run.now
+	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval || !e.record.Equal(r.entries.record) {
+		e.due = false
+		r.entries.lookedAt, r.entries.record = run.now, e.record
 		r.entries.view = r.Entries.Look(ctx, e.record, uniqueIDs(r.known.all()))
 	}
 	e.err, e.applyErr = r.entries.view.Err, r.entries.view.LookErr
@@ -213,15 +217,18 @@ func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh) erro
 		run.log.V(1).Info("the record of access entries is written later", "reason", err.Error())
 		return nil
 	}
-	run.state, run.entries.record = state, result.Record
+	run.state, run.entries.record, r.entries.record = state, result.Record, result.Record
 	return nil
 }
 
 // rereadEntries takes over what the state ConfigMap says now.
-func (run *refresh) rereadEntries() (err error) {
+func (r *AWSAuthReconciler) rereadEntries(ctx context.Context, run *refresh) (err error) {
 	cluster := run.entries.record.Cluster
 	if run.entries.record, err = readEntries(run.state); run.entries.record.Cluster == "" {
 		run.entries.record.Cluster = cluster
+	}
+	if err == nil && !run.entries.record.Equal(r.entries.record) {
+		r.look(ctx, run)
 	}
 	return err
 }

@@ -169,7 +169,7 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 			if counted, err = r.startOver(ctx, run, counted); err != nil {
 				return err
 			}
-			if err := run.rereadEntries(); err != nil {
+			if err := r.rereadEntries(ctx, run); err != nil {
 				return err
 			}
 		}
@@ -261,6 +261,7 @@ func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error
 		return err
 	}
 	run.state, run.record, run.entries.record, run.entries.onRecord = state, run.out.Record, entries, began
+	r.entries.record = entries
 	return nil
 }
 
