@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -27,9 +28,13 @@ import (
 //   - after a refresh that ended well the record is what stands in aws-auth;
 //   - a refresh ends badly only in trouble.
 type soakCheck struct {
-	window map[rules.Kind][]rules.Removal // what went at once, lately
-	off    map[string]time.Time           // since when what stands is not what should
-	record *rules.Record                  // nil: a replica has tried to write it since it was read
+	window map[rules.Kind]map[string]time.Time // who went at once, lately, by ARN
+	off    map[string]time.Time                // since when what stands is not what should
+	held   map[string]time.Time                // since when it is held
+	// The records; nil: a replica has tried to write them since they were read.
+	record  *rules.Record
+	entries *accessentry.Record
+	holds   map[string]bool // what they say is held
 }
 
 // bound is the time within which a refresh comes.
@@ -51,11 +56,13 @@ func (s *soak) judge(r *replica, old, now soakData) {
 	s.judgeRecord(r, now)
 	for _, kind := range rules.Kinds() {
 		before, after := s.reader.ours(old, kind), s.reader.ours(now, kind)
-		gone := 0
+		var gone []string
 		for _, key := range slices.Sorted(maps.Keys(before)) {
 			if _, stays := after[key]; !stays {
 				s.note("%s takes out %s", r.name, key)
-				gone += s.judgeRemoval(r, key)
+				if s.judgeRemoval(r, key) {
+					gone = append(gone, strings.ToLower(s.iam.tracks[key].by.arn()))
+				}
 			}
 		}
 		for _, key := range slices.Sorted(maps.Keys(after)) {
@@ -64,7 +71,7 @@ func (s *soak) judge(r *replica, old, now soakData) {
 				s.judgeAddition(r, key, after[key])
 			}
 		}
-		s.judgeBreaker(kind, gone, len(before))
+		s.judgeBreaker(kind, gone, s.whole(kind, old, s.eks.entries))
 	}
 }
 
@@ -134,29 +141,48 @@ func ownedTrack(o rules.Owned) string {
 
 // recorded is the record as it is stored.
 func (s *soak) recorded() rules.Record {
-	if s.check.record == nil {
-		_, record, err := (store{s.admin, s.config.Names}).readRecord(s.Context())
-		if err != nil {
-			s.Fatal(err)
-		}
-		s.check.record = &record
-	}
+	s.readRecords()
 	return *s.check.record
 }
 
-// judgeRemoval returns 1 for what counts towards the breaker's limits.
-func (s *soak) judgeRemoval(r *replica, key string) int {
+func (s *soak) readRecords() {
+	if s.check.record != nil {
+		return
+	}
+	state, record, err := (store{s.admin, s.config.Names}).readRecord(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+	entries, err := readEntries(state)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.check.record, s.check.entries, s.check.holds = &record, &entries, map[string]bool{}
+	for _, o := range record.Entries {
+		if !o.HeldSince.IsZero() {
+			s.check.holds[ownedTrack(o)] = true
+		}
+	}
+	for _, o := range entries.Entries {
+		if !o.HeldSince.IsZero() {
+			s.check.holds[entryTrack(o.Kind, o.ARN)] = true
+		}
+	}
+}
+
+// judgeRemoval reports whether it counts towards the breaker's limits.
+func (s *soak) judgeRemoval(r *replica, key string) bool {
 	s.summary.Checks++
 	t := s.iam.tracks[key]
 	switch {
 	case t == nil:
 		s.violation("%s was never anybody", key)
-	case t.want != nil && !t.since.After(r.began) && s.seen(t.by):
+	case t.want != nil && !t.since.After(r.began) && s.seen(t.by) && s.reads(t.store) && !s.letIn(t.by):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
 	case t.exists && !t.taken && t.want == nil && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
-		return 1
+		return true
 	}
-	return 0
+	return false
 }
 
 // seen reports whether AWS shows a principal that exists, or has not been
@@ -169,7 +195,7 @@ func (s *soak) seen(p *soakPrincipal) bool {
 func (s *soak) judgeAddition(r *replica, key string, g grantedTo) {
 	s.summary.Checks++
 	t := s.iam.tracks[key]
-	if t == nil || t.taken {
+	if t == nil || t.taken && s.known(r, t) {
 		s.violation("%s writes an entry for %s, which is nobody's or somebody else's", r.name, key)
 		return
 	}
@@ -179,20 +205,25 @@ func (s *soak) judgeAddition(r *replica, key string, g grantedTo) {
 	}
 }
 
-func (s *soak) judgeBreaker(kind rules.Kind, gone, whole int) {
+// judgeBreaker: not too many go at once; who goes from one store and then from
+// the other goes once.
+func (s *soak) judgeBreaker(kind rules.Kind, gone []string, whole int) {
 	s.summary.Checks++
-	recent := slices.DeleteFunc(s.check.window[kind], func(x rules.Removal) bool { return s.now().Sub(x.At) >= soakHold })
-	went := 0
-	for _, x := range recent {
-		went += x.Count
+	recent := s.check.window[kind]
+	if recent == nil {
+		recent = map[string]time.Time{}
+		s.check.window[kind] = recent
 	}
-	if gone > 0 {
-		recent = append(recent, rules.Removal{At: s.now(), Count: gone})
+	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return s.now().Sub(at) >= soakHold })
+	went, more := len(recent), 0
+	for _, arn := range gone {
+		if _, before := recent[arn]; !before {
+			recent[arn], more = s.now(), more+1
+		}
 	}
-	s.check.window[kind] = recent
 	limits := removal.Defaults()
-	if n := went + gone; gone > 0 && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
-		s.violation("%d of %d %ss lose access at once, %d before", gone, whole, kind, went)
+	if n := went + more; more > 0 && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
+		s.violation("%d of %d %ss lose access at once, %d before", more, whole, kind, went)
 	}
 }
 
@@ -204,15 +235,16 @@ func (s *soak) checkAll() {
 	if s.summary.Steps%4 == 0 {
 		s.checkCopy()
 	}
-	if s.doc.missing {
-		return
-	}
-	for _, kind := range rules.Kinds() {
-		ours := s.reader.ours(s.doc.data, kind)
-		for _, key := range slices.Sorted(maps.Keys(s.iam.tracks)) {
-			if t := s.iam.tracks[key]; t.kind == kind {
-				s.checkAccess(key, t, ours)
-			}
+	users, roles, entries := s.reader.ours(s.doc.data, rules.User), s.reader.ours(s.doc.data, rules.Role), s.entriesOurs()
+	for _, key := range slices.Sorted(maps.Keys(s.iam.tracks)) {
+		switch t := s.iam.tracks[key]; {
+		case t.store == inEntries:
+			s.checkAccess(key, t, entries)
+		case s.doc.missing:
+		case t.kind == rules.User:
+			s.checkAccess(key, t, users)
+		default:
+			s.checkAccess(key, t, roles)
 		}
 	}
 }
@@ -233,11 +265,16 @@ func (s *soak) checkCopy() {
 func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) {
 	s.summary.Checks++
 	have, in := ours[key]
-	calm := later(later(s.calm.api, s.calm.process), s.calm.doc[t.kind])
+	calm := s.calmOf(t)
 	overdue := func(since time.Time, bound time.Duration) bool {
 		return s.now().Sub(later(since, calm)) > bound
 	}
-	if t.want == nil && !in || t.want != nil && in && have == *t.want {
+	if t.want != nil || !s.held(key) {
+		delete(s.check.held, key)
+	} else if _, known := s.check.held[key]; !known {
+		s.check.held[key] = s.now()
+	}
+	if t.want == nil && !in || t.want != nil && (t.free || in && have == *t.want) {
 		delete(s.check.off, key)
 		return
 	}
@@ -251,12 +288,13 @@ func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) 
 		if overdue(since, s.bound()) {
 			s.violation("%s has %v (%v) instead of %v since %s", key, have, in, *t.want, later(since, calm))
 		}
-	case t.exists || t.taken:
+	case t.exists || t.taken && !t.other:
 		if overdue(t.since, s.bound()) {
 			s.checkHeld(key, t, t.since, calm)
 		}
 	default:
-		since := later(later(t.since, s.calm.aws), later(t.by.listed, t.by.got))
+		// Rules that could grant it again want the evidence that it is gone.
+		since := later(later(later(t.since, s.given.at), s.calm.aws), later(t.by.listed, t.by.got))
 		for _, r := range s.replicas {
 			if r.active {
 				since = later(since, r.started)
@@ -270,21 +308,23 @@ func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) 
 
 // checkHeld: what stands without a grant must be held, and not for too long.
 func (s *soak) checkHeld(key string, t *soakTrack, since, calm time.Time) {
-	held := false
-	for _, o := range s.recorded().Entries {
-		held = held || ownedTrack(o) == key && !o.HeldSince.IsZero()
-	}
 	approved := !s.given.approved.IsZero() && s.now().Sub(later(later(s.given.approved, since), calm)) > s.bound()
 	switch {
-	case !held:
+	case !s.held(key):
 		s.violation("%s (exists: %v) has access without a grant since %s, and is not held", key, t.exists, later(since, calm))
-	case t.taken:
+	case t.taken && !t.other:
 		s.violation("%s is held although somebody else's entry stands for it", key)
 	case approved:
 		s.violation("%s is held although its removal is approved", key)
-	case s.now().Sub(later(since, calm)) > soakHold+2*s.bound():
-		s.violation("%s is held since %s", key, later(since, calm))
+	case s.now().Sub(later(s.check.held[key].Add(soakHold), calm)) > 2*s.bound():
+		s.violation("%s is held since %s", key, s.check.held[key])
 	}
+}
+
+// held reports whether the record says that an entry is held.
+func (s *soak) held(key string) bool {
+	s.readRecords()
+	return s.check.holds[key]
 }
 
 // checkRecord: after a refresh that ended well the record is what stands.
@@ -294,13 +334,27 @@ func (s *soak) checkRecord(r *replica) {
 	}
 	record := s.recorded()
 	stands := map[string]bool{}
-	held, counted := map[rules.Kind]int{}, map[rules.Kind]int{}
+	held := map[rules.Kind]map[string]bool{rules.User: {}, rules.Role: {}}
+	counted := map[rules.Kind]int{}
+	entries := map[string]bool{}
+	for _, o := range s.recordedEntries().Entries {
+		entries[strings.ToLower(o.ARN)] = true
+		if !o.HeldSince.IsZero() && s.eks.entries[strings.ToLower(o.ARN)].ours {
+			held[o.Kind][strings.ToLower(o.ARN)] = true
+		}
+	}
+	for arn, e := range s.eks.entries {
+		s.summary.Checks++
+		if e.ours && !entries[arn] {
+			s.violation("the access entry of %s carries our tag, but is not in the record", arn)
+		}
+	}
 	for _, o := range record.Entries {
 		if o.Forget.IsZero() {
 			stands[ownedTrack(o)+" "+o.Digest] = true
 		}
-		if !o.HeldSince.IsZero() {
-			held[o.Kind]++
+		if _, in := s.reader.ours(s.doc.data, o.Kind)[ownedTrack(o)]; in && !o.HeldSince.IsZero() {
+			held[o.Kind][strings.ToLower(o.ARN)] = true
 		}
 	}
 	for _, x := range record.Removals {
@@ -308,8 +362,8 @@ func (s *soak) checkRecord(r *replica) {
 	}
 	for _, kind := range rules.Kinds() {
 		s.summary.Checks++
-		if held[kind] > 0 && held[kind]+counted[kind] <= removal.Defaults().MaxCount {
-			s.violation("%d %ss are held, which are not too many", held[kind], kind)
+		if n := len(held[kind]); n > 0 && n+counted[kind] <= removal.Defaults().MaxCount {
+			s.violation("%d %ss are held, which are not too many", n, kind)
 		}
 		if readable := s.reader.readable(s.doc.data[kind.DataKey()]); !readable {
 			continue

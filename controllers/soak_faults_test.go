@@ -18,6 +18,7 @@ type soakAPI struct {
 type soakCalm struct {
 	aws     time.Time // listings and questions
 	api     time.Time // reading and writing ConfigMaps
+	eks     time.Time // access entries
 	process time.Time // nobody refreshes
 	doc     map[rules.Kind]time.Time
 }
@@ -32,15 +33,20 @@ func (s *soak) act() {
 	if s.closing {
 		return
 	}
+	changes, troubles := s.changes(), s.troubles()
+	if s.entries {
+		changes = append(changes, s.entryChanges()...)
+		troubles = append(troubles, s.failEKS, s.failEKS, s.failEKS, s.lagEKS)
+	}
 	if !s.storm {
-		s.pick(s.changes())
+		s.pick(changes)
 		s.after(s.between(20*time.Second, 4*time.Minute), s.act)
 		return
 	}
 	if s.odds(2) {
-		s.pick(s.changes())
+		s.pick(changes)
 	} else {
-		s.pick(s.troubles())
+		s.pick(troubles)
 	}
 	s.after(s.between(time.Second, time.Minute), s.act)
 }
@@ -79,9 +85,13 @@ func (s *soak) troubleAWS(kind string, f fakeaws.Fault) {
 	s.summary.fault(kind)
 	long := s.between(5*time.Second, 5*time.Minute)
 	s.note("%s of %q for %s", kind, f.Action, long)
-	s.aws.Inject(f)
+	s.iam.fault = &f
+	s.setFaults()
 	s.calm.aws = s.now().Add(long)
-	s.after(long, func() { s.aws.ClearFaults(); s.renewCredentials(); s.note("AWS is well again") })
+	if f.Action == "" {
+		s.calm.eks = later(s.calm.eks, s.calm.aws)
+	}
+	s.after(long, func() { s.iam.fault = nil; s.setFaults(); s.renewCredentials(); s.note("AWS is well again") })
 }
 
 // renewCredentials has every replica ask again who it is.
@@ -104,7 +114,7 @@ func (s *soak) wrongAccount() {
 func (s *soak) lagAWS() {
 	s.summary.fault("list lag")
 	lists := []time.Duration{0, 4 * time.Second, 12 * time.Second, time.Minute}
-	s.iam.lag = fakeaws.Lag{List: lists[s.rand.IntN(len(lists))]}
+	s.iam.lag = fakeaws.Lag{List: lists[s.rand.IntN(len(lists))], Principal: s.iam.lag.Principal}
 	if s.odds(2) {
 		s.iam.lag.Get = s.iam.lag.List
 	}
@@ -146,7 +156,7 @@ func (s *soak) blindSpot() {
 	s.summary.fault("blind spot")
 	p := list[s.rand.IntN(len(list))]
 	wake := r.wake.Sub(s.now())
-	s.iam.lag = fakeaws.Lag{List: lag, Get: lag}
+	s.iam.lag.List, s.iam.lag.Get = lag, lag
 	s.aws.SetLag(s.iam.lag)
 	s.after(wake-lag-3*time.Second, func() { s.remove(p) })
 	s.after(wake-2*time.Second, func() { s.create(p.soakName) })
@@ -172,20 +182,31 @@ func (s *soak) endAPIServer() {
 		return
 	}
 	s.summary.fault("API server restart")
-	if err := bed.KillAPIServer(); err != nil {
-		s.Fatal(err)
+	if !s.memory {
+		if err := bed.KillAPIServer(); err != nil {
+			s.Fatal(err)
+		}
 	}
-	s.api.down = true
+	s.apiServer(false)
 	long := s.between(10*time.Second, 4*time.Minute)
 	s.note("the API server is gone for %s", long)
 	s.calm.api = later(s.calm.api, s.now().Add(long))
 	s.after(long, func() {
-		if err := bed.StartAPIServer(); err != nil {
-			s.Fatal(err)
+		if !s.memory {
+			if err := bed.StartAPIServer(); err != nil {
+				s.Fatal(err)
+			}
 		}
-		s.api.down = false
+		s.apiServer(true)
 		s.poke()
 	})
+}
+
+func (s *soak) apiServer(up bool) {
+	s.api.down = !up
+	if m, ok := s.maps.(*soakMaps); ok {
+		m.down = !up
+	}
 }
 
 // contend has somebody write aws-auth between our reads and writes.

@@ -50,18 +50,34 @@ type soakIAM struct {
 	all    map[string]*soakPrincipal // by ARN
 	tracks map[string]*soakTrack     // by kind and entry ARN
 	lag    fakeaws.Lag
+	fault  *fakeaws.Fault
 }
 
-// grantedTo is what an entry says.
+// grantedTo is what an entry says, with its groups sorted.
 type grantedTo struct{ username, groups string }
+
+func says(username string, groups []string) grantedTo {
+	return grantedTo{username, strings.Join(slices.Sorted(slices.Values(groups)), ",")}
+}
+
+// soakStore is where entries stand.
+type soakStore int
+
+const (
+	inDoc soakStore = iota // aws-auth
+	inEntries
+)
 
 // soakTrack is since when an entry has been wanted, or not wanted.
 type soakTrack struct {
+	store  soakStore
 	kind   rules.Kind
 	want   *grantedTo
 	since  time.Time
 	by     *soakPrincipal
 	taken  bool // somebody else's entry stands for it
+	other  bool // and that is in the other store
+	free   bool // whoever is granted may have an entry or not
 	exists bool
 	// ungranted is since when no rule grants it anything, there or not.
 	ungranted time.Time
@@ -70,6 +86,9 @@ type soakTrack struct {
 func trackKey(kind rules.Kind, entryARN string) string {
 	return string(kind) + " " + strings.ToLower(entryARN)
 }
+
+// entryTrack is the key of an access entry.
+func entryTrack(kind rules.Kind, arn string) string { return "entry " + trackKey(kind, arn) }
 
 func (s *soak) named(kind rules.Kind, name string) *soakPrincipal {
 	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
@@ -196,18 +215,21 @@ func rulesData(list []soakRule, edit int) soakData {
 
 // grant is what the rules give a principal, nil for nothing.
 func grant(list []soakRule, n soakName) *grantedTo {
-	var g *grantedTo
+	var username string
+	var groups []string
 	for _, r := range list {
 		if r.kind != n.kind || r.path != n.path || !strings.HasPrefix(n.name, r.prefix) {
 			continue
 		}
-		if g == nil {
-			g = &grantedTo{strings.ReplaceAll(r.username, "${userName}", n.name), r.groups}
-		} else {
-			g.groups += "," + r.groups
+		if groups = append(groups, r.groups); username == "" {
+			username = strings.ReplaceAll(r.username, "${userName}", n.name)
 		}
 	}
-	return g
+	if groups == nil {
+		return nil
+	}
+	g := says(username, groups)
+	return &g
 }
 
 // retrack notes since when things are as they are.
@@ -215,28 +237,51 @@ func (s *soak) retrack() {
 	next := map[string]*soakTrack{}
 	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
 		p := s.iam.all[key]
-		k := trackKey(p.kind, p.entryARN())
-		if t := next[k]; t != nil && t.exists {
-			continue // two paths of one role name
+		s.track(next, trackKey(p.kind, p.entryARN()), soakTrack{store: inDoc, by: p})
+		if s.entries {
+			s.track(next, entryTrack(p.kind, p.arn()), soakTrack{store: inEntries, by: p})
 		}
-		t := &soakTrack{kind: p.kind, by: p, exists: p.exists, since: s.now(), taken: s.doc.foreign[strings.ToLower(p.entryARN())]}
-		granted := grant(s.given.list, p.soakName)
-		if p.exists && !t.taken {
-			t.want = granted
-		}
-		was := s.iam.tracks[k]
-		if granted == nil {
-			t.ungranted = s.now()
-			if was != nil && !was.ungranted.IsZero() {
-				t.ungranted = was.ungranted
-			}
-		}
-		if was != nil && was.exists == t.exists && was.taken == t.taken && was.by == t.by && sameGrant(was.want, t.want) {
-			t.since = was.since
-		}
-		next[k] = t
 	}
 	s.iam.tracks = next
+}
+
+func (s *soak) track(next map[string]*soakTrack, key string, t soakTrack) {
+	if other := next[key]; other != nil && other.exists {
+		return // two paths of one role name
+	}
+	t.kind, t.exists, t.since = t.by.kind, t.by.exists, s.now()
+	s.place(&t)
+	granted := grant(s.given.list, t.by.soakName)
+	if t.exists && !t.taken {
+		t.want = granted
+	}
+	was := s.iam.tracks[key]
+	if granted == nil {
+		t.ungranted = s.now()
+		if was != nil && !was.ungranted.IsZero() {
+			t.ungranted = was.ungranted
+		}
+	}
+	if was != nil && was.exists == t.exists && was.taken == t.taken && was.free == t.free && was.by == t.by && sameGrant(was.want, t.want) {
+		t.since = was.since
+	}
+	next[key] = &t
+}
+
+// place finds out whether somebody else lets a principal in. Where the cluster
+// reads both stores, who is theirs in one is theirs in the other; only who does
+// not write access entries need not look at them.
+func (s *soak) place(t *soakTrack) {
+	e, there := s.eks.entries[strings.ToLower(t.by.arn())]
+	inEKS, inDocument := there && !e.ours, s.doc.foreign[strings.ToLower(t.by.entryARN())]
+	both := s.entries && s.reads(inDoc) && s.reads(inEntries)
+	t.free = !s.selected(t.store)
+	if t.store == inEntries {
+		t.taken, t.other = inEKS || both && inDocument, !inEKS
+		return
+	}
+	t.taken, t.other = inDocument || both && inEKS && s.selected(inEntries), !inDocument
+	t.free = t.free || both && inEKS && !t.taken
 }
 
 func sameGrant(a, b *grantedTo) bool {

@@ -4,15 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,7 +13,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // replica is one process.
@@ -35,6 +27,7 @@ type replica struct {
 	wake   time.Time // of the next refresh
 	// listed is when it last listed; started when its memory begins.
 	listed, started time.Time
+	looked          time.Time // when it last listed access entries
 	failures        int
 
 	began   time.Time // of the refresh under way
@@ -51,7 +44,10 @@ type replica struct {
 func (r *replica) start() {
 	config := r.config
 	r.lister = r.newLister()
-	config.ConfigMaps = soakClient{r.core.ConfigMaps(r.namespace), r}
+	config.ConfigMaps = soakClient{r.maps, r}
+	if r.entries {
+		config.Entries = r.accessEntries()
+	}
 	config.Lister = soakLister{r}
 	r.rec = NewReconciler(config)
 	r.active, r.busy, r.dead, r.failures = true, false, false, 0
@@ -102,64 +98,21 @@ func (r *replica) refresh() {
 // poke is what a watch does; one that is slow or broken does nothing.
 func (s *soak) poke() {
 	for _, r := range s.replicas {
-		soon := s.now().Add(s.between(0, 500*time.Millisecond))
-		if age := soon.Sub(r.listed); age > r.config.RefreshInterval*94/100 && age < r.config.RefreshInterval*107/100 {
-			continue // a listing may be due or not, by its jitter
-		}
-		if r.active && r.failures == 0 && soon.Before(r.wake) && !s.odds(4) {
-			r.wake = soon
+		if r.active && r.failures == 0 && !s.odds(4) {
+			s.wakeUp(r)
 		}
 	}
 }
 
-func (s *soak) newLister() *principals.Lister {
-	c := aws.Config{
-		Region: "us-east-1", BaseEndpoint: aws.String(s.awsURL), RetryMaxAttempts: 1,
-		HTTPClient:  principals.WholeBodies(awshttp.NewBuildableClient()),
-		Credentials: credentials.NewStaticCredentialsProvider("AKIAADMIN", "secret", ""),
+func (s *soak) wakeUp(r *replica) {
+	soon := s.now().Add(s.between(0, 500*time.Millisecond))
+	if age := soon.Sub(r.listed); age > r.config.RefreshInterval*94/100 && age < r.config.RefreshInterval*107/100 {
+		return // a listing may be due or not, by its jitter
 	}
-	signer := clockSigner{v4.NewSigner(), s.now}
-	return principals.New(principals.Config{
-		IAM:         iam.NewFromConfig(c, func(o *iam.Options) { o.HTTPSignerV4 = signer }),
-		STS:         sts.NewFromConfig(c, func(o *sts.Options) { o.HTTPSignerV4 = signer }),
-		Credentials: c.Credentials, Now: s.now,
-	})
-}
-
-// clockSigner signs with the test's time.
-type clockSigner struct {
-	*v4.Signer
-	now func() time.Time
-}
-
-// SignHTTP has the parameters of iam.HTTPSignerV4.
-//
-//nolint:revive // the interface is not ours
-func (c clockSigner) SignHTTP(ctx context.Context, credentials aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time, opts ...func(*v4.SignerOptions)) error {
-	return c.Signer.SignHTTP(ctx, credentials, r, payloadHash, service, region, c.now(), opts...)
-}
-
-// soakLister asks AWS for a replica.
-type soakLister struct{ *replica }
-
-func (l soakLister) List(ctx context.Context, needs rules.Needs) principals.Listing {
-	listing := l.lister.List(ctx, needs)
-	l.listed = l.now()
-	if l.stallAt == listStall {
-		l.stallAt = 0
-		l.stall(l.replica)
+	if soon.Before(r.wake) {
+		r.wake = soon
 	}
-	return listing
 }
-
-func (l soakLister) Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error) {
-	return l.lister.Exists(ctx, kind, principalARN)
-}
-
-// listStall has the process stand still after its listing.
-const listStall = -1
-
-var errLost = errors.New("the answer was lost")
 
 // soakClient is a replica's way to the API server.
 type soakClient struct {
@@ -210,7 +163,7 @@ func (c soakClient) Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.C
 	if err := c.before("create", cm.Name); err != nil {
 		return nil, err
 	}
-	c.r.check.record = nil
+	c.r.check.record, c.r.check.entries = nil, nil
 	now, err := c.ConfigMapInterface.Create(ctx, cm, o)
 	if err == nil && cm.Name == "aws-auth" {
 		if waited := c.r.now().Sub(c.r.doc.deleted); waited < recreateAfter {
@@ -225,7 +178,7 @@ func (c soakClient) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.U
 	if err := c.before("update", cm.Name); err != nil {
 		return nil, err
 	}
-	c.r.check.record = nil
+	c.r.check.record, c.r.check.entries = nil, nil
 	now, err := c.ConfigMapInterface.Update(ctx, cm, o)
 	return orNil(now, c.after(err))
 }
@@ -252,10 +205,10 @@ func orNil(cm *corev1.ConfigMap, err error) (*corev1.ConfigMap, error) {
 func (s *soak) wrote(r *replica, now *corev1.ConfigMap) {
 	old := s.doc.data
 	r.applied = true
-	s.judge(r, old, now.Data)
 	s.doc.before, s.doc.last = old, s.now()
 	s.doc.exists, s.doc.missing, s.doc.data = true, false, maps.Clone(now.Data)
 	s.doc.foreign = s.reader.foreignARNs(s.doc.data)
+	s.judge(r, old, s.doc.data)
 	s.retrack()
 }
 

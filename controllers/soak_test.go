@@ -2,14 +2,16 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -19,7 +21,7 @@ const (
 	soakSeed  = "3"
 	soakHours = "10"
 	soakHold  = 10 * time.Minute
-	soakTrail = 60 // how many of the last happenings a violation prints
+	soakTrail = 80 // how many of the last happenings a violation prints
 )
 
 // TestSoak drives the refresher through hours of trouble, on a clock that the
@@ -30,7 +32,22 @@ const (
 //
 // SOAK_SEED repeats one run, SOAK_HOURS is how many simulated hours it takes,
 // SOAK_TIME (such as 10m) goes on with new seeds for that long.
-func TestSoak(t *testing.T) {
+func TestSoak(t *testing.T) { soakFor(t, soakScenario{}) }
+
+// TestSoakAccessEntries does the same where grants go into access entries, too:
+// the target changes, and the cluster's authentication mode, EKS fails and lies,
+// and others make, change and delete access entries. The ConfigMaps are in
+// memory, so that the hours pass faster.
+func TestSoakAccessEntries(t *testing.T) { soakFor(t, soakScenario{entries: true, memory: true}) }
+
+// soakScenario says what world it is.
+type soakScenario struct {
+	entries bool // the cluster is in EKS
+	memory  bool // no API server
+}
+
+func soakFor(t *testing.T, scenario soakScenario) {
+	t.Helper()
 	hours, err := strconv.Atoi(orElse(os.Getenv("SOAK_HOURS"), soakHours))
 	if err != nil {
 		t.Fatal(err)
@@ -47,22 +64,24 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 		for time.Since(begun) < length && !t.Failed() {
-			total.add(soakOnce(t, seed, hours))
+			total.add(soakOnce(t, scenario, seed, hours))
 			seed = rand.Uint64N(1_000_000_000)
 		}
 	} else {
-		total = soakOnce(t, seed, hours)
+		total = soakOnce(t, scenario, seed, hours)
 	}
 	t.Logf("soak: %s, in %s", total, time.Since(begun).Round(time.Second))
 }
 
 // soakOnce runs one seed; API-server processes are few, because each takes
 // seconds to come back.
-func soakOnce(t *testing.T, seed uint64, hours int) soakSummary {
+//
+//nolint:revive // a test's parameters
+func soakOnce(t *testing.T, scenario soakScenario, seed uint64, hours int) soakSummary {
 	t.Helper()
 	var summary soakSummary
 	t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-		s := newSoak(t, seed)
+		s := newSoak(t, scenario, seed)
 		begun := s.now()
 		s.begin()
 		s.run(begun.Add(time.Duration(hours) * time.Hour))
@@ -78,6 +97,8 @@ func soakOnce(t *testing.T, seed uint64, hours int) soakSummary {
 // soak is a world in which time passes by itself.
 type soak struct {
 	*world
+	soakScenario
+	maps     corev1client.ConfigMapInterface // what replicas use
 	rand     *rand.Rand
 	replicas []*replica
 	happens  []happening // to come
@@ -94,6 +115,7 @@ type soak struct {
 	calm  soakCalm
 	check soakCheck
 	api   soakAPI
+	eks   soakEKS
 
 	reader soakReader
 }
@@ -142,23 +164,27 @@ func (s soakSummary) String() string {
 		s.Simulated.Round(time.Second), s.Seeds, s.Steps, s.Refreshes, strings.Join(kinds, ", "), s.Checks, s.Violations)
 }
 
-func newSoak(t *testing.T, seed uint64) *soak {
+func newSoak(t *testing.T, scenario soakScenario, seed uint64) *soak {
 	t.Helper()
-	s := &soak{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 2019)), storm: true}
+	s := &soak{world: newWorld(t), soakScenario: scenario, rand: rand.New(rand.NewPCG(seed, 2019)), storm: true}
 	s.clock.SetTime(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	s.aws = fakeaws.New(fakeaws.Config{
 		AccountID: accountID, AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret", Now: s.clock.Now,
 	})
-	server := httptest.NewServer(s.aws)
-	t.Cleanup(server.Close)
-	s.awsURL = server.URL
-	s.config.RefreshInterval = []time.Duration{time.Minute, 15 * time.Second, 30 * time.Second}[seed%3]
+	if s.maps = s.core.ConfigMaps(s.namespace); s.memory {
+		s.maps = &soakMaps{objects: map[string]*soakObject{}}
+		s.admin = s.maps
+	}
+	s.config.RefreshInterval = []time.Duration{time.Minute, 15 * time.Second, 30 * time.Second, 2 * time.Minute}[seed%4]
 	s.config.Removal.Hold = soakHold
 	s.iam = soakIAM{all: map[string]*soakPrincipal{}, tracks: map[string]*soakTrack{}}
-	s.check = soakCheck{window: map[rules.Kind][]rules.Removal{}, off: map[string]time.Time{}}
+	s.check = soakCheck{window: map[rules.Kind]map[string]time.Time{}, off: map[string]time.Time{}, held: map[string]time.Time{}}
 	s.doc.original = map[string]*string{}
 	for _, name := range []string{"A", "B"} {
 		s.replicas = append(s.replicas, &replica{soak: s, name: name})
+	}
+	if s.entries {
+		s.beginEKS()
 	}
 	return s
 }
@@ -193,8 +219,8 @@ func (s *soak) violation(format string, args ...any) {
 	if s.summary.Violations++; s.summary.Violations > 1 {
 		return
 	}
-	s.Errorf("violation at %s: %s\nwhat happened last:\n%s\naws-auth: %q",
-		s.now().Format("15:04:05.000"), fmt.Sprintf(format, args...), strings.Join(s.trail, "\n"), s.doc.data)
+	s.Errorf("violation at %s: %s\nwhat happened last:\n%s\naws-auth: %q%s",
+		s.now().Format("15:04:05.000"), fmt.Sprintf(format, args...), strings.Join(s.trail, "\n"), s.doc.data, s.eks)
 }
 
 // begin lets people in and starts the first replica.
@@ -212,9 +238,11 @@ func (s *soak) begin() {
 	s.replicas[0].start()
 	s.after(time.Minute, s.act)
 	s.after(20*time.Minute, s.turn)
-	// The API server's process ends twice in each run, whatever else happens.
-	for i := range 2 {
-		s.after(s.between(time.Duration(1+4*i)*time.Hour, time.Duration(4+4*i)*time.Hour), s.endAPIServer)
+	// The API server's process ends in each run, whatever else happens.
+	s.after(s.between(time.Hour, 8*time.Hour), s.endAPIServer)
+	if s.entries {
+		s.after(s.between(time.Hour, 2*time.Hour), func() { s.remode(fakeaws.ModeAPIConfigMap) })
+		s.after(s.between(6*time.Hour, 8*time.Hour), func() { s.remode(fakeaws.ModeAPI) })
 	}
 }
 
@@ -276,8 +304,14 @@ func (s *soak) finish() {
 	if s.summary.Violations > 0 {
 		return
 	}
+	s.checkEmptied()
 	s.editRules(ruleChoice{})
 	s.run(s.now().Add(soakHold + 5*time.Minute))
+	for _, key := range slices.Sorted(maps.Keys(s.eks.entries)) {
+		if s.eks.entries[key].ours {
+			s.violation("the access entry of %s is an orphan of ours", key)
+		}
+	}
 	for _, kind := range rules.Kinds() {
 		if text := s.doc.data[kind.DataKey()]; strings.Contains(text, soakMark) {
 			s.violation("orphans of ours under %s", kind.DataKey())

@@ -43,7 +43,7 @@ func (e soakEntry) arn() string { return e.UserARN + e.RoleARN }
 
 func (e soakEntry) ours() bool { return strings.HasPrefix(e.Username, soakMark) }
 
-func (e soakEntry) granted() grantedTo { return grantedTo{e.Username, strings.Join(e.Groups, ",")} }
+func (e soakEntry) granted() grantedTo { return says(e.Username, e.Groups) }
 
 // soakReader reads texts and remembers the last ones. The zero value is ready.
 type soakReader struct{ read map[string]soakRead }

@@ -170,9 +170,10 @@ func (s *soak) write() {
 	if readable := s.reader.readable(text); !readable {
 		return // whoever broke it mends it
 	}
-	if old, ok := s.doc.before[key]; ok && s.now().Sub(s.doc.last) < rememberLiving*3/4 && s.odds(2) {
+	if old, ok := s.doc.before[key]; ok && s.now().Sub(s.doc.last) < rememberLiving*3/4 && s.prompt() && s.odds(2) {
 		data[key] = old // who read it before we wrote writes it back
 		s.writeDoc("terraform", data)
+		s.wakeUp(s.leader())
 		return
 	}
 	ways := []struct {
@@ -189,6 +190,12 @@ func (s *soak) write() {
 		delete(data, key)
 	}
 	s.writeDoc(way.name, data)
+}
+
+// prompt reports whether a replica will see at once what is written.
+func (s *soak) prompt() bool {
+	r := s.leader()
+	return r != nil && !s.troubled() && r.failures == 0 && r.dieAt == 0 && r.stallAt == 0 && s.now().Sub(s.calm.process) > 0
 }
 
 // writeDoc is a write of somebody else's.
