@@ -260,3 +260,22 @@ func TestEntryThatWasMadeAgainStays(t *testing.T) {
 		t.Errorf("the record is in step: got %+v", got)
 	}
 }
+
+// TestEntryThatAnotherProcessMadeAgainIsNotGone: that this process has deleted
+// it is known no longer once another one has recorded it anew.
+func TestEntryThatAnotherProcessMadeAgainIsNotGone(t *testing.T) {
+	b := newBed(t)
+	var want []accessentry.Entry
+	for i := range 12 { // more than are looked at closely at a time
+		want = append(want, wants(b.user(fmt.Sprintf("ann-%02d", i)), "devs"))
+	}
+	b.reconcile(want...)
+	b.reconcile()
+	first := b.cluster
+	b.restart()
+	b.reconcile(want...)
+	b.aws.Inject(fakeaws.Fault{Action: "ListAccessEntries", Effect: fakeaws.EmptyListing, Times: 1})
+	if view := first.Look(t.Context(), b.record, nil); len(view.Gone) > 0 {
+		t.Errorf("all stand there, and these are said to be gone: %v", view.Gone)
+	}
+}

@@ -104,6 +104,7 @@ func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 		}
 	})
 	c.collect(&res, p, jobs)
+	c.record = res.Record
 	res.View, res.Again = c.snapshot(), c.again.Load()
 	return res
 }

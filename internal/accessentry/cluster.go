@@ -56,6 +56,7 @@ type Config struct {
 type Cluster struct {
 	Config
 	view     View
+	record   Record // as of the last Look, or as Apply left it
 	modeAt   time.Time
 	lookedAt map[string]time.Time // by folded ARN
 	waits    map[string]time.Duration
@@ -169,6 +170,11 @@ func (c *Cluster) page(ctx context.Context, in *eks.ListAccessEntriesInput) (*ek
 // forget drops what is known of entries that are gone or not ours, and what no
 // longer waits.
 func (c *Cluster) forget(r Record) {
+	if !r.Equal(c.record) {
+		// Another process wrote it, and may have made what was gone.
+		clear(c.view.Gone)
+	}
+	c.record = r
 	index, now := r.index(), c.Now()
 	gone := func(key string) bool {
 		_, recorded := index[key]
