@@ -41,7 +41,7 @@ func (in *inputs) details(flag, name string, d *controllers.PlanData) error {
 	var list accountDetails
 	switch err := yaml.Unmarshal(text, &list); {
 	case err != nil:
-		return fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), detailsCommand, oneLine(err))
+		return fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), detailsCommand, parseError(err))
 	case list.UserDetailList == nil && list.RoleDetailList == nil:
 		return fmt.Errorf("%s has no UserDetailList; it should be what `%s --output json` prints", fileName(name), detailsCommand)
 	case list.IsTruncated || list.NextToken != "":

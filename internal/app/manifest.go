@@ -3,6 +3,7 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,13 +62,19 @@ func (in *inputs) configMap(flag, name string) (*corev1.ConfigMap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", fileName(name), err)
 	}
+	if text == nil {
+		return nil, fmt.Errorf("%s is empty; write a manifest with kind: ConfigMap and apiVersion: v1", fileName(name))
+	}
 	var cm corev1.ConfigMap
 	switch err := yaml.UnmarshalStrict(text, &cm); {
 	case err != nil && strings.Contains(err.Error(), "ConfigMap.data of type string"):
 		return nil, fmt.Errorf("%s: a value under data is not text; write it as a block of text, with a | behind the key: mapUsers: |",
 			fileName(name))
+	case err != nil && strings.Contains(err.Error(), `unknown field "map`):
+		return nil, fmt.Errorf("%s is not a ConfigMap manifest, but what belongs into one; put mapUsers and mapRoles under data, in a manifest with kind: ConfigMap and apiVersion: v1",
+			fileName(name))
 	case err != nil:
-		return nil, fmt.Errorf("%s is not a ConfigMap manifest: %s", fileName(name), oneLine(err))
+		return nil, fmt.Errorf("%s is not a ConfigMap manifest: %s", fileName(name), parseError(err))
 	case cm.Kind != "ConfigMap" || cm.APIVersion != "v1":
 		return nil, fmt.Errorf("%s holds kind %q of apiVersion %q; write a manifest with kind: ConfigMap and apiVersion: v1",
 			fileName(name), cm.Kind, cm.APIVersion)
@@ -106,8 +113,21 @@ func fileName(name string) string {
 	return name
 }
 
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
+// parseError is what is wrong with a YAML or JSON text, on one line and without
+// Go's types and the packages that say so.
+func parseError(err error) string {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		kind := "a " + e.Value
+		if e.Value == "array" || e.Value == "object" {
+			kind = "an " + e.Value
+		}
+		return cmp.Or(e.Field, "it") + " cannot be " + kind
+	}
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	for _, way := range []string{"error converting YAML to JSON: ", "error unmarshaling JSON: ", "while decoding JSON: ", "yaml: ", "json: "} {
+		text = strings.TrimPrefix(text, way)
+	}
+	return text
 }
 
 // awsPrincipal is one element of what `aws iam list-users` and `aws iam
@@ -140,7 +160,7 @@ func (in *inputs) principals(flag, name string, kind rules.Kind) ([]rules.Princi
 	}
 	switch err := yaml.Unmarshal(text, &list); {
 	case err != nil:
-		return nil, fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), command, oneLine(err))
+		return nil, fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), command, parseError(err))
 	case *items == nil:
 		return nil, fmt.Errorf("%s has no %s; it should be what `%s --output json` prints", fileName(name), field, command)
 	case list.IsTruncated || list.NextToken != "":
