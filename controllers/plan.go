@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -149,7 +150,7 @@ func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
 func (d *PlanData) TakeListing(l principals.Listing) error {
 	for _, one := range append([]principals.Listing{l}, l.Others...) {
 		if kind, err := failure(one); err != nil {
-			return fmt.Errorf("listing IAM %ss of account %s: %w", kind, orElse(one.AccountID, "unknown"), err)
+			return fmt.Errorf("listing IAM %ss of account %s: %w", kind, cmp.Or(one.AccountID, "unknown"), err)
 		}
 		d.Principals = append(d.Principals, one.Principals...)
 		if one.AccountID != "" {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -147,7 +148,7 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
 		case known || c.Type == ConditionRulesAccepted:
 			run.log.Info("as it should be", "condition", c.Type, "message", c.Message)
-			r.event(run, corev1.EventTypeNormal, reason, orElse(c.Message, "as it should be again"))
+			r.event(run, corev1.EventTypeNormal, reason, cmp.Or(c.Message, "as it should be again"))
 		}
 	}
 	if run.err != nil {
@@ -160,13 +161,6 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			}
 		}
 	}
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 func (r *AWSAuthReconciler) event(run *refresh, kind, reason, note string) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -144,17 +145,10 @@ func (s statusInput) text(now time.Time) string {
 		case "accounts":
 			b.WriteString("\nACCOUNTS\n" + accountTable(s.cm.Data[key]))
 		default:
-			b.WriteString("\n" + orElse(titles[key], key) + "\n" + principalTable(s.cm.Data[key], now))
+			b.WriteString("\n" + cmp.Or(titles[key], key) + "\n" + principalTable(s.cm.Data[key], now))
 		}
 	}
 	return b.String()
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // leader tells whether somebody keeps the status up to date.
@@ -245,7 +239,7 @@ func accountTable(text string) string {
 		if !a.Listed {
 			mark, state = "!", "FROZEN: "+a.Reason
 		}
-		fmt.Fprintf(table, "%s %s\t%s\n", mark, orElse(a.Account, "(not known)"), state)
+		fmt.Fprintf(table, "%s %s\t%s\n", mark, cmp.Or(a.Account, "(not known)"), state)
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	return b.String()

@@ -221,11 +221,6 @@ func (l *linter) accounts(value string) {
 	}
 }
 
-// HasErrors tells whether any of the findings is an error.
-func HasErrors(findings []Finding) bool {
-	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == SeverityError })
-}
-
 // sortedFields are the names of an item's fields by the line they stand in.
 func sortedFields(fields map[string]json.RawMessage, line func(string) int) []string {
 	return slices.SortedFunc(maps.Keys(fields), func(a, b string) int {
