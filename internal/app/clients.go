@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -28,6 +29,19 @@ func (t *Target) RESTConfig() (*rest.Config, error) {
 		return nil, fmt.Errorf("no cluster to work with: %w; run in a pod or give --kubeconfig", err)
 	}
 	return present(c), nil
+}
+
+// client is the client for the core API group of the cluster.
+func (t *Target) client() (corev1client.CoreV1Interface, error) {
+	cluster, err := t.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	core, err := corev1client.NewForConfig(cluster)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
+	}
+	return core, nil
 }
 
 // present sets what all our requests to an API server have in common.

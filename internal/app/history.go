@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
@@ -21,19 +20,6 @@ import (
 
 // changesShown is how many entries history names for one version.
 const changesShown = 20
-
-// client is the client for the core API group of the cluster.
-func (t *Target) client() (corev1client.CoreV1Interface, error) {
-	cluster, err := t.RESTConfig()
-	if err != nil {
-		return nil, err
-	}
-	core, err := corev1client.NewForConfig(cluster)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
-	}
-	return core, nil
-}
 
 func (t *Target) operator() (*controllers.Operator, error) {
 	core, err := t.client()

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 )
@@ -45,13 +44,9 @@ func readAWSAuth(cmd *cobra.Command, target *Target, args []string) (*corev1.Con
 		files := &inputs{stdin: cmd.InOrStdin()}
 		return files.configMap("FILE", args[0])
 	}
-	cluster, err := target.RESTConfig()
+	core, err := target.client()
 	if err != nil {
 		return nil, err
-	}
-	core, err := corev1client.NewForConfig(cluster)
-	if err != nil {
-		return nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
 	}
 	cm, err := core.ConfigMaps(target.Namespace).Get(cmd.Context(), target.AWSAuth, metav1.GetOptions{})
 	if err != nil {

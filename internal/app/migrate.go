@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
@@ -172,13 +171,9 @@ func list(ctx context.Context, accounts Accounts, needs rules.Needs, d *controll
 
 // readCluster reads the two ConfigMaps; the state may be missing.
 func (o *migrateOptions) readCluster(ctx context.Context) (awsAuth, state *corev1.ConfigMap, err error) {
-	cluster, err := o.RESTConfig()
+	core, err := o.client()
 	if err != nil {
 		return nil, nil, err
-	}
-	core, err := corev1client.NewForConfig(cluster)
-	if err != nil {
-		return nil, nil, fmt.Errorf("configuring the Kubernetes client: %w", err)
 	}
 	configMaps := core.ConfigMaps(o.Namespace)
 	if awsAuth, err = configMaps.Get(ctx, o.AWSAuth, metav1.GetOptions{}); err != nil {
@@ -188,7 +183,10 @@ func (o *migrateOptions) readCluster(ctx context.Context) (awsAuth, state *corev
 	if apierrors.IsNotFound(err) {
 		return awsAuth, nil, nil
 	}
-	return awsAuth, state, err
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading ConfigMap %s/%s: %w", o.Namespace, o.Names().State, err)
+	}
+	return awsAuth, state, nil
 }
 
 // withoutExisting leaves out what has an access entry already.
