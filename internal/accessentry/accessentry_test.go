@@ -299,6 +299,8 @@ func TestModes(t *testing.T) {
 	old := accessentry.New(accessentry.Config{EKS: b.client, Name: "old", Owner: owner, Now: b.Now})
 	if v := old.Look(t.Context(), b.record, nil); v.Err == nil || v.Mode.ReadsEntries() || !v.Mode.ReadsConfigMap() {
 		t.Errorf("a cluster that reads aws-auth only: got %+v", v)
+	} else if way := "aws eks update-cluster-config --name old --access-config authenticationMode=API_AND_CONFIG_MAP"; !strings.HasSuffix(v.Err.Error(), way) {
+		t.Errorf("the way out is %q: got %v", way, v.Err)
 	}
 	b.aws.Inject(fakeaws.Fault{Action: "DescribeCluster", Effect: fakeaws.Denied})
 	if mode, err := old.Mode(t.Context()); err != nil || mode != accessentry.ModeConfigMap {

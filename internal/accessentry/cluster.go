@@ -35,6 +35,8 @@ const (
 	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
 	lookEvery   = 10 * time.Minute
 	looksAtOnce = 10
+	// atOnce is how many calls are under way at the same time.
+	atOnce = 8
 )
 
 // Config configures a Cluster.
@@ -48,8 +50,6 @@ type Config struct {
 	Now func() time.Time
 	// CallTimeout bounds each call with its retries; default 20s.
 	CallTimeout time.Duration
-	// AtOnce is how many calls are under way at the same time; default 8.
-	AtOnce int
 }
 
 // Cluster is the access entries of one cluster. It is not for concurrent use.
@@ -70,9 +70,6 @@ type Cluster struct {
 func New(c Config) *Cluster {
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 20 * time.Second
-	}
-	if c.AtOnce == 0 {
-		c.AtOnce = 8
 	}
 	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}}
 }
@@ -121,7 +118,8 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 		mode, err = c.Mode(ctx)
 	}
 	if err == nil && !mode.ReadsEntries() {
-		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries", mode)
+		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries; turn them on, for good, with: "+
+			"aws eks update-cluster-config --name %s --access-config authenticationMode=%s", mode, c.Name, ModeAPIConfigMap)
 	}
 	var listed map[string]bool
 	if err == nil {
@@ -249,7 +247,7 @@ func (c *Cluster) each(n int, do func(int)) {
 	var next int
 	var mu sync.Mutex
 	var workers sync.WaitGroup
-	for range min(n, c.AtOnce) {
+	for range min(n, atOnce) {
 		workers.Go(func() {
 			for {
 				mu.Lock()

@@ -248,9 +248,10 @@ func (d *decider) change(list *[]Entry, e Entry) {
 	*list = append(*list, e)
 }
 
+// waits reports an entry that is not tried again yet.
 func (d *decider) waits(e Entry) bool {
-	w, ok := d.View.Waiting[e.Key()]
-	if !ok || !d.Now.Before(w.Until) {
+	w, refused := d.refusal(e)
+	if !refused {
 		return false
 	}
 	d.plan.Waiting = append(d.plan.Waiting, Refused{e, w.Reason})
@@ -261,7 +262,7 @@ func (d *decider) waits(e Entry) bool {
 }
 
 func (d *decider) adopt(e Entry) {
-	if d.Keep || d.Empty || d.waitsSilently(e) {
+	if _, refused := d.refusal(e); refused || d.Keep || d.Empty {
 		return
 	}
 	owned := ownedBy(e)
@@ -270,9 +271,10 @@ func (d *decider) adopt(e Entry) {
 	d.plan.Adopt = append(d.plan.Adopt, e)
 }
 
-func (d *decider) waitsSilently(e Entry) bool {
-	w, ok := d.View.Waiting[e.Key()]
-	return ok && d.Now.Before(w.Until)
+// refusal is why the entry is not tried again yet.
+func (d *decider) refusal(e Entry) (w Waiting, refused bool) {
+	w, refused = d.View.Waiting[e.Key()]
+	return w, refused && d.Now.Before(w.Until)
 }
 
 // unwanted is an entry of the record that goes, unless it is to stay.

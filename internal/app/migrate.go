@@ -88,7 +88,7 @@ func (o *migrateOptions) run(cmd *cobra.Command) error {
 		}
 		cluster = accessentry.New(accessentry.Config{EKS: eks.NewFromConfig(account), Name: o.clusterName, Now: time.Now})
 		if there = cluster.Look(cmd.Context(), accessentry.Record{}, nil); there.Err != nil && (o.apply || there.Mode.ReadsEntries() || there.Mode == "") {
-			return fmt.Errorf("%w%s", there.Err, o.wayOut(there.Mode))
+			return there.Err
 		}
 	}
 	m, err := controllers.Migrate(d)
@@ -104,15 +104,6 @@ func (o *migrateOptions) run(cmd *cobra.Command) error {
 		return printJSON(cmd.OutOrStdout(), m.Entries)
 	}
 	return o.printCommands(cmd.OutOrStdout(), m.Entries)
-}
-
-// wayOut is how access entries are turned on.
-func (o *migrateOptions) wayOut(mode accessentry.Mode) string {
-	if mode != accessentry.ModeConfigMap {
-		return ""
-	}
-	return "; turn them on, for good, with: aws eks update-cluster-config --name " + quoteWord(o.clusterName) +
-		" --access-config authenticationMode=API_AND_CONFIG_MAP"
 }
 
 // read reads aws-auth, the record and the listings.
@@ -206,7 +197,7 @@ func withoutExisting(m controllers.Migration, there accessentry.View) controller
 func (o *migrateOptions) notes(w io.Writer, m controllers.Migration, there accessentry.View) {
 	note := func(format string, args ...any) { _, _ = fmt.Fprintf(w, "note: "+format+"\n", args...) }
 	if there.Err != nil {
-		note("%s%s", there.Err, o.wayOut(there.Mode))
+		note("%s", there.Err)
 	}
 	for _, s := range m.Skipped {
 		note("%s is left out: %s", s.What, s.Reason)
