@@ -90,7 +90,7 @@ func (b *Rollback) choose(all []AWSAuthVersion, id int) (AWSAuthVersion, error) 
 		}
 	}
 	if id != 0 {
-		return AWSAuthVersion{}, fmt.Errorf("version %d: %w", id, ErrNoVersion)
+		return AWSAuthVersion{}, fmt.Errorf("version %d: %w; aws-auth-refresher history lists those that are kept", id, ErrNoVersion)
 	}
 	return AWSAuthVersion{}, fmt.Errorf("%w: none that is kept differs from the present one", ErrNoVersion)
 }

@@ -60,6 +60,10 @@ func TestRulesGone(t *testing.T) {
 	if c := w.condition(ConditionDegraded); c.Status != metav1.ConditionTrue {
 		t.Errorf("condition %+v, want Degraded", c)
 	}
+	way := "; make aws-auth-refresher in namespace " + w.namespace + ", with rules under data.mapUsers or data.mapRoles\n"
+	if c := w.condition(ConditionRulesAccepted); c.Reason != "Missing" || !strings.Contains(c.Message, way) {
+		t.Errorf("condition %+v does not say the way out", c)
+	}
 	w.apply("aws-auth-refresher", nil)
 	w.refresh()
 	w.expectMapUsers("an empty rules ConfigMap empties ours", person)

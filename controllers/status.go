@@ -200,12 +200,12 @@ func rulesReason(run *refresh) (reason, message string) {
 		return "NotRead", "the rules could not be read; those accepted last stay in force"
 	case rs.problem == nil:
 		return "Accepted", "the rules with digest " + rs.digest + " are in force"
-	case errors.Is(rs.problem, errRulesMissing):
-		reason = "Missing"
-	default:
-		reason = "Refused"
 	}
-	message = clip(rs.problem.Error())
+	reason, message = "Refused", clip(rs.problem.Error())
+	if errors.Is(rs.problem, errRulesMissing) {
+		reason, message = "Missing", message+fmt.Sprintf("; make %s in namespace %s, with rules under data.mapUsers or data.mapRoles",
+			run.rulesName, run.namespace)
+	}
 	if rs.set != nil {
 		return reason, message + "\nthe rules accepted last stay in force"
 	}

@@ -96,7 +96,7 @@ func printVersion(w io.Writer, target *Target, versions []controllers.AWSAuthVer
 			return printManifest(w, cm, false)
 		}
 	}
-	return fmt.Errorf("version %d: %w", id, controllers.ErrNoVersion)
+	return fmt.Errorf("version %d: %w; aws-auth-refresher history lists those that are kept", id, controllers.ErrNoVersion)
 }
 
 // printVersions prints the newest first.
