@@ -76,7 +76,7 @@ func TestApplyTrapOwnedKeysStay(t *testing.T) {
 func TestApplyTrapOwnedByHand(t *testing.T) {
 	w := newWorld(t)
 	apply := applycorev1.ConfigMap("aws-auth", w.namespace).WithData(map[string]string{"extra": "keep", "mapUsers": "# c\n"})
-	if _, err := w.admin.Apply(t.Context(), apply, metav1.ApplyOptions{FieldManager: FieldManager}); err != nil {
+	if _, err := w.admin.Apply(t.Context(), apply, metav1.ApplyOptions{FieldManager: fieldManager}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.store().applyAWSAuth(t.Context(), w.get("aws-auth"), map[string]string{"mapUsers": "# d\n"}); err != nil {
@@ -139,6 +139,6 @@ func TestTerraformConflict(t *testing.T) {
 	apply := applycorev1.ConfigMap("aws-auth", w.namespace).WithData(map[string]string{"mapUsers": "[]"})
 	_, err := w.admin.Apply(t.Context(), apply, metav1.ApplyOptions{FieldManager: "Terraform"})
 	if !apierrors.IsConflict(err) {
-		t.Errorf("got %v, want a conflict with %q", err, FieldManager)
+		t.Errorf("got %v, want a conflict with %q", err, fieldManager)
 	}
 }

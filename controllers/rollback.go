@@ -304,7 +304,7 @@ func (o *Operator) annotate(ctx context.Context, value *string) error {
 	if err != nil {
 		return err
 	}
-	_, err = o.ConfigMaps.Patch(ctx, o.Names.Rules, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: FieldManager})
+	_, err = o.ConfigMaps.Patch(ctx, o.Names.Rules, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("%w %s, by which the refresher is paused; nothing was changed", errRulesMissing, o.Names.Rules)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-// FieldManager is the name under which aws-auth is server-side-applied.
-const FieldManager = "aws-auth-refresher"
+// fieldManager is the name under which aws-auth is server-side-applied.
+const fieldManager = "aws-auth-refresher"
 
 // recordKey is the key of the state ConfigMap's binaryData that holds the
 // record; see rules.Record.
@@ -116,7 +116,7 @@ func (s store) own(was *corev1.ConfigMap, name string) *corev1.ConfigMap {
 		return was.DeepCopy()
 	}
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{"app": FieldManager, "app.kubernetes.io/name": FieldManager},
+		Name: name, Labels: map[string]string{"app": fieldManager, "app.kubernetes.io/name": fieldManager},
 	}}
 }
 
@@ -124,9 +124,9 @@ func (s store) put(ctx context.Context, exists bool, cm *corev1.ConfigMap) (*cor
 	var now *corev1.ConfigMap
 	var err error
 	if exists {
-		now, err = s.configMaps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: FieldManager})
+		now, err = s.configMaps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: fieldManager})
 	} else {
-		now, err = s.configMaps.Create(ctx, cm, metav1.CreateOptions{FieldManager: FieldManager})
+		now, err = s.configMaps.Create(ctx, cm, metav1.CreateOptions{FieldManager: fieldManager})
 	}
 	if err != nil {
 		return nil, writeError(cm.Name, err)
@@ -171,7 +171,7 @@ func (s store) applyAWSAuth(ctx context.Context, was *corev1.ConfigMap, values m
 	}
 	apply := applycorev1.ConfigMap(was.Name, was.Namespace).
 		WithUID(was.UID).WithResourceVersion(was.ResourceVersion).WithData(data)
-	now, err := s.configMaps.Apply(ctx, apply, metav1.ApplyOptions{FieldManager: FieldManager, Force: true})
+	now, err := s.configMaps.Apply(ctx, apply, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 	if err != nil {
 		return nil, writeError(was.Name, err)
 	}
@@ -215,7 +215,7 @@ func dataOwners(fields []metav1.ManagedFieldsEntry) (mine, others map[string]boo
 			return nil, nil, fmt.Errorf("manager %s: %w", f.Manager, err)
 		}
 		owner := others
-		if f.Manager == FieldManager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == "" {
+		if f.Manager == fieldManager && f.Operation == metav1.ManagedFieldsOperationApply && f.Subresource == "" {
 			owner = mine
 		}
 		for key := range maps.Keys(set.Data) {
