@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -48,11 +49,11 @@ type soakScenario struct {
 
 func soakFor(t *testing.T, scenario soakScenario) {
 	t.Helper()
-	hours, err := strconv.Atoi(orElse(os.Getenv("SOAK_HOURS"), soakHours))
+	hours, err := strconv.Atoi(cmp.Or(os.Getenv("SOAK_HOURS"), soakHours))
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := strconv.ParseUint(orElse(os.Getenv("SOAK_SEED"), soakSeed), 10, 64)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SOAK_SEED"), soakSeed), 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,6 @@ const (
 	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
 	lookEvery   = 10 * time.Minute
 	looksAtOnce = 10
-	// atOnce is how many calls are under way at the same time.
-	atOnce = 8
 )
 
 // Config configures a Cluster.
@@ -50,6 +48,8 @@ type Config struct {
 	Now func() time.Time
 	// CallTimeout bounds each call with its retries; default 20s.
 	CallTimeout time.Duration
+	// AtOnce is how many calls may be under way at the same time; default 8.
+	AtOnce int
 }
 
 // Cluster is the access entries of one cluster. It is not for concurrent use.
@@ -70,6 +70,9 @@ type Cluster struct {
 func New(c Config) *Cluster {
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 20 * time.Second
+	}
+	if c.AtOnce == 0 {
+		c.AtOnce = 8
 	}
 	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}}
 }
@@ -247,7 +250,7 @@ func (c *Cluster) each(n int, do func(int)) {
 	var next int
 	var mu sync.Mutex
 	var workers sync.WaitGroup
-	for range min(n, atOnce) {
+	for range min(n, c.AtOnce) {
 		workers.Go(func() {
 			for {
 				mu.Lock()
