@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,7 @@ type Rollback struct {
 	state        *corev1.ConfigMap // nil: none
 	present      AWSAuthVersion
 	out          Outcome // what ours come to
+	at           time.Time
 }
 
 // Changes tells whether aws-auth becomes another one.
@@ -100,7 +102,8 @@ func (o *Operator) plan(b *Rollback, record rules.Record) error {
 	if b.Missing && !b.Everything {
 		return fmt.Errorf("there is no ConfigMap %s; with --everything it is made again with everybody's entries", o.Names.AWSAuth)
 	}
-	s := Situation{Now: o.Clock.Now(), Record: record, Missing: b.Missing}
+	b.at = o.Clock.Now()
+	s := Situation{Now: b.at, Record: record, Missing: b.Missing}
 	s.Record.Seen = true
 	var reader awsauth.Reader
 	s.Document = reader.Read(b.present.Data, 0)
@@ -155,8 +158,8 @@ func restore(s Situation, grants []rules.Grant, everything bool) Outcome {
 // Roll does what was planned: it pauses the refresher, which would otherwise
 // bring back what the rules say, stores the record, keeps the present version,
 // and writes aws-auth. Only our entries are planned anew where somebody was
-// faster; a whole version is not forced over what nobody has seen, and then
-// the error is ErrChanged. All errors but that of the pause itself say that the
+// faster; nobody loses access by that who would not have by b, and a whole
+// version is not forced over what nobody has seen: then the error is ErrChanged. All errors but that of the pause itself say that the
 // refresher is paused: it stays so, because it might have been before.
 func (o *Operator) Roll(ctx context.Context, b *Rollback) error {
 	if err := o.Pause(ctx, fmt.Sprintf("rollback to version %d", b.To.ID)); err != nil {
@@ -169,13 +172,13 @@ func (o *Operator) Roll(ctx context.Context, b *Rollback) error {
 }
 
 func (o *Operator) rollPaused(ctx context.Context, b *Rollback) error {
-	shown := b.Before
+	shown := *b
 	for range writeAttempts {
 		next, err := o.again(ctx, b)
 		if err != nil {
 			return err
 		}
-		if b.Everything && (next.Missing != b.Missing || !maps.Equal(next.Before, shown)) {
+		if next.takesMore(&shown) || b.Everything && (next.Missing != shown.Missing || !maps.Equal(next.Before, shown.Before)) {
 			return ErrChanged
 		}
 		*b = *next

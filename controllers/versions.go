@@ -103,8 +103,16 @@ func entriesIn(data map[string]string) []awsauth.Entry {
 }
 
 func (o *Operator) present(cm *corev1.ConfigMap, record rules.Record) AWSAuthVersion {
-	v := AWSAuthVersion{Data: cm.Data, BinaryData: cm.BinaryData, Entries: entriesIn(cm.Data), Ours: map[int]rules.Owned{}}
-	recorded := newRecorded(record, o.Clock.Now())
+	v := version(cm.Data, record, o.Clock.Now())
+	v.BinaryData = cm.BinaryData
+	return v
+}
+
+// version finds the entries in data, and those that are recorded as ours at
+// that time.
+func version(data map[string]string, record rules.Record, at time.Time) AWSAuthVersion {
+	v := AWSAuthVersion{Data: data, Entries: entriesIn(data), Ours: map[int]rules.Owned{}}
+	recorded := newRecorded(record, at)
 	for i, e := range v.Entries {
 		if owned, ok := recorded.find(e); ok {
 			v.Ours[i] = owned

@@ -32,11 +32,12 @@ refresher.
 Without a VERSION it goes back to the newest version in which our entries were
 others than now; doing it twice leads back to the start, because the rollback's
 own present is kept, too. Entries of others, and everything else in aws-auth,
-stay as they are now.
+stay as they are now. Who got in since then loses access: the difference and
+their names are shown first, and you are asked. Where you cannot be asked,
+because standard input is no terminal, nothing is done without --yes.
 
 With --everything aws-auth becomes that version byte for byte. What others have
-written since is lost, be it the roles of new nodes; so the difference is shown
-first, and you are asked.
+written since is lost, be it the roles of new nodes.
 
 The refresher is paused first, by an annotation on the rules ConfigMap, because
 it would put back what the rules say. Mend the rules, then resume.`,
@@ -74,7 +75,7 @@ func (o *rollbackOptions) run(cmd *cobra.Command, id int) error {
 	switch {
 	case o.dryRun:
 		return nil
-	case o.everything && !o.yes && plan.Changes():
+	case !o.yes && plan.Changes():
 		if err := confirm(cmd.InOrStdin(), out); err != nil {
 			return err
 		}
@@ -115,6 +116,8 @@ func (o *rollbackOptions) show(w io.Writer, plan *controllers.Rollback) {
 	}
 	if !plan.Changes() {
 		fmt.Fprintf(w, "No changes: aws-auth is at version %d already%s.\n", plan.To.ID, o.extent())
+	} else {
+		showEffect(w, plan.Effect())
 	}
 	for _, c := range plan.GivenWay {
 		fmt.Fprintf(w, "note: %s keeps somebody else's entry: %s\n", c.Grant.EntryARN, user(&c.Entry))
@@ -124,8 +127,28 @@ func (o *rollbackOptions) show(w io.Writer, plan *controllers.Rollback) {
 	}
 }
 
+// showEffect counts the changes and names who loses access.
+func showEffect(w io.Writer, effect controllers.Difference) {
+	added, changed, removed := effect.Count()
+	fmt.Fprintf(w, "\nRollback: %d to add, %d to change, %d to remove.\n", added, changed, removed)
+	for i, c := range effect.Lost() {
+		switch i {
+		case 0:
+			fmt.Fprintln(w, "These lose access:")
+		case changesShown:
+			fmt.Fprintf(w, "    and %d more, which the difference names\n", removed-i)
+			return
+		}
+		fmt.Fprintln(w, "    "+changeLine(c))
+	}
+}
+
 // confirm asks, and takes anything but a yes for a no.
 func confirm(in io.Reader, out io.Writer) error {
+	if !isTerminal(in) {
+		return &ExitError{Code: 1, Message: "nothing was changed, because standard input is no terminal, where you could be asked: " +
+			"read the difference, then run the command again with --yes"}
+	}
 	fmt.Fprint(out, "Replace aws-auth as shown, and pause the refresher? Only yes is taken for a yes:\n")
 	// An end without an answer is a no like any other.
 	answer, err := bufio.NewReader(in).ReadString('\n')

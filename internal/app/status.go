@@ -120,8 +120,8 @@ func watchStatus(ctx context.Context, out io.Writer, client kubernetes.Interface
 	return err
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

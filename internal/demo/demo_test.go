@@ -35,7 +35,7 @@ func TestOnce(t *testing.T) {
 		"drift is mended":                         `kubectl edit deletes the entry of vault-jane-\S+\n +\S+s later it is there again`,
 		"a misspelled rule, in its own words":     `\| mapUsers rule 1 \(line 2\): unknown field "arnRegexp"; did you mean "arnRegex"\?`,
 		"a slip that is accepted":                 `the first rule now says "- develpers"; that is a valid group,\n +so the entry of vault-jane-\S+ has it, too$`,
-		"the rollback's own difference":           `aws-auth-refresher rollback, done after \S+s:\n( +\| .*\n)* +\| -  - develpers\n +\| \+  - developers\n`,
+		"the rollback's own difference":           `aws-auth-refresher rollback --yes, done after \S+s:\n( +\| .*\n)* +\| -  - develpers\n +\| \+  - developers\n`,
 		"which version, and that it pauses":       `\| aws-auth is back at version \d+ as far as our entries go\.\n +\| The refresher is paused and changes nothing until: aws-auth-refresher resume`,
 		"resumed":                                 `\| The refresher goes on\.\n +\S+s later the pause is over, and the right group stays$`,
 		"the queue of events":                     `the controller runs with --refresh-interval 1m0s\n +--events-queue-url http://127\.0\.0\.1:\d+/123456789012/iam-events$`,

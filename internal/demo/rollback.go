@@ -30,14 +30,14 @@ func rollBack(ctx context.Context, w *world) error {
 	}
 	w.note("the first rule now says %q; that is a valid group,\nso the entry of %s has it, too", wrongGroup, w.vault)
 	begun := time.Now()
-	said, err := w.command(ctx, app.Rollback())
+	said, err := w.command(ctx, app.Rollback(), "--yes")
 	if err != nil {
 		return err
 	}
 	if err := w.awaitGroup(ctx, w.made[0], rightGroup); err != nil {
 		return err
 	}
-	w.note("aws-auth-refresher rollback, done after %s:", brief(time.Since(begun)))
+	w.note("aws-auth-refresher rollback --yes, done after %s:", brief(time.Since(begun)))
 	w.quote(said)
 	if _, err := w.awaitCondition(ctx, "Paused", isTrue); err != nil {
 		return err
@@ -88,9 +88,9 @@ func (w *world) awaitGroup(ctx context.Context, arn, line string) error {
 }
 
 // command runs a command of ours in the demo's cluster and returns what it printed.
-func (w *world) command(ctx context.Context, cmd *cobra.Command) (string, error) {
+func (w *world) command(ctx context.Context, cmd *cobra.Command, args ...string) (string, error) {
 	var out bytes.Buffer
-	cmd.SetArgs([]string{"--kubeconfig", w.cluster.kubeconfig})
+	cmd.SetArgs(append(args, "--kubeconfig", w.cluster.kubeconfig))
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
