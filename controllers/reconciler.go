@@ -87,9 +87,10 @@ type refresh struct {
 	err     error         // what kept the refresh from its end
 	took    time.Duration
 
-	paused   bool
-	pausedBy string
-	pending  pending // where it is paused
+	paused     bool
+	pausedBy   pauseNote
+	pending    pending // where it is paused
+	rulesThere bool    // when that was asked last
 
 	verifyErrs map[string]error // why IAM could not be asked about a principal, by account
 	entries    entriesRun

@@ -3,7 +3,6 @@ package controllers
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,9 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
@@ -172,6 +169,9 @@ func (o *Operator) Roll(ctx context.Context, b *Rollback) error {
 }
 
 func (o *Operator) rollPaused(ctx context.Context, b *Rollback) error {
+	if err := o.rememberPause(ctx); err != nil {
+		return err
+	}
 	shown := *b
 	for range writeAttempts {
 		next, err := o.again(ctx, b)
@@ -277,42 +277,4 @@ func (o *Operator) settle(ctx context.Context, b *Rollback) error {
 		}
 	}
 	return nil // another writer of the record has brought it in step
-}
-
-// Pause has the refresher write nothing from now on; why is the annotation's
-// value. A refresher that has begun to write still fails or succeeds with that
-// very write.
-func (o *Operator) Pause(ctx context.Context, why string) error {
-	return o.annotate(ctx, &why)
-}
-
-// Resume takes the pause away and reports whether there was one.
-func (o *Operator) Resume(ctx context.Context) (bool, error) {
-	cm, err := o.store().get(ctx, o.Names.Rules)
-	if err != nil {
-		return false, err
-	}
-	if cm == nil {
-		return false, fmt.Errorf("%w %s", errRulesMissing, o.Names.Rules)
-	}
-	if _, there := cm.Annotations[PausedAnnotation]; !there {
-		return false, nil
-	}
-	return isPaused(cm), o.annotate(ctx, nil)
-}
-
-// annotate gives the annotation a value, or takes it away with nil.
-func (o *Operator) annotate(ctx context.Context, value *string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]*string{PausedAnnotation: value}}})
-	if err != nil {
-		return err
-	}
-	_, err = o.ConfigMaps.Patch(ctx, o.Names.Rules, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("%w %s, by which the refresher is paused; nothing was changed", errRulesMissing, o.Names.Rules)
-	}
-	if err != nil {
-		return fmt.Errorf("annotating ConfigMap %s: %w", o.Names.Rules, err)
-	}
-	return nil
 }
