@@ -34,6 +34,9 @@ type Rollback struct {
 	GivenWay []Conflict
 	// LeftOut are those that there is no room for.
 	LeftOut []awsauth.Entry
+	// Elsewhere says which access entries of ours there are, which a rollback
+	// does not change; empty: none.
+	Elsewhere string
 
 	binaryBefore map[string][]byte
 	awsAuth      *corev1.ConfigMap // nil: missing
@@ -75,7 +78,32 @@ func (o *Operator) PlanRollback(ctx context.Context, id int, everything bool) (*
 	if b.To, err = b.choose(all, id); err != nil {
 		return nil, err
 	}
+	if err := b.findElsewhere(); err != nil {
+		return nil, err
+	}
 	return b, o.plan(b, record)
+}
+
+// findElsewhere looks for access entries of ours. Where they have taken the
+// place of those in aws-auth, bringing these back is no way back.
+func (b *Rollback) findElsewhere() error {
+	record, err := readEntries(b.state)
+	if err != nil {
+		b.Elsewhere = fmt.Sprintf("whether there are access entries of ours is not known: %v", err)
+		return nil
+	}
+	n := len(record.Entries)
+	if n == 0 {
+		return nil
+	}
+	const mend = "they follow the rules: bring the former rules back"
+	if !b.Everything && len(b.present.own()) == 0 {
+		return fmt.Errorf("nothing was changed: our entries are no longer in aws-auth, but %d access entries of the cluster %s, and a rollback "+
+			"does not change those; %s, with kubectl apply", n, record.Cluster, mend)
+	}
+	b.Elsewhere = fmt.Sprintf("%d access entries of ours in the cluster %s stay as they are, and of whoever has one EKS does not read aws-auth; "+
+		"%s, and resume", n, record.Cluster, mend)
+	return nil
 }
 
 func (b *Rollback) choose(all []AWSAuthVersion, id int) (AWSAuthVersion, error) {
@@ -114,7 +142,7 @@ func (o *Operator) plan(b *Rollback, record rules.Record) error {
 		return nil
 	}
 	if len(b.out.Result.Problems) > 0 {
-		return fmt.Errorf("aws-auth %s", b.out.Result.ProblemText())
+		return fmt.Errorf("aws-auth %s\nnothing was changed; with --everything the whole version comes back, others' entries included", b.out.Result.ProblemText())
 	}
 	if err := b.out.readable(); err != nil {
 		return err

@@ -119,6 +119,9 @@ func (o *rollbackOptions) show(w io.Writer, plan *controllers.Rollback) {
 	} else {
 		showEffect(w, plan.Effect())
 	}
+	if plan.Elsewhere != "" {
+		fmt.Fprintf(w, "note: %s\n", plan.Elsewhere)
+	}
 	for _, c := range plan.GivenWay {
 		fmt.Fprintf(w, "note: %s keeps somebody else's entry: %s\n", c.Grant.EntryARN, user(&c.Entry))
 	}
