@@ -175,7 +175,7 @@ func withEntry(cm *corev1.ConfigMap, entry awsauth.Entry, set *authnconfig.SSO) 
 	case result.Problems[entry.Kind.DataKey()] != nil:
 		return result.Problems[entry.Kind.DataKey()]
 	case len(result.Overflow) > 0:
-		return errors.New("there is no room left in it")
+		return errors.New("there is no room left in it: a ConfigMap holds 1 MiB; take out entries that nobody needs first")
 	}
 	values := result.Document.Values()
 	if set != nil {

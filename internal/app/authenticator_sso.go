@@ -72,7 +72,7 @@ func nameSet(values map[string]string, entry awsauth.Entry, s authnconfig.SSO) e
 	with = slices.DeleteFunc(with, func(e awsauth.Entry) bool { return e.ARN == entry.ARN })
 	same := slices.EqualFunc(with, without, func(a, b awsauth.Entry) bool { return a.ARN == b.ARN && a.Grants(b) })
 	if !ok || !same || !entry.Grants(awsauth.Entry{Username: got.Username, Groups: got.Groups}) {
-		return errors.New("the entry cannot be written into " + key + " without changing what is there")
+		return errors.New("the entry cannot be written into " + key + " without changing what is there; write it with kubectl -n kube-system edit configmap aws-auth")
 	}
 	return nil
 }

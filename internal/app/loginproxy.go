@@ -103,8 +103,6 @@ func (o *LoginProxyOptions) fill(flags *pflag.FlagSet) (unknown []string, err er
 // loginProxyUsage writes the flags in groups.
 func loginProxyUsage(cmd *cobra.Command, groups []flagGroup) error {
 	const width = 100
-	rest := pflag.NewFlagSet("", pflag.ContinueOnError)
-	rest.AddFlagSet(cmd.Flags())
 	grouped := map[string]bool{}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:\n  %s [flags]\n\nExample:\n%s\n", cmd.CommandPath(), cmd.Example)
@@ -113,7 +111,7 @@ func loginProxyUsage(cmd *cobra.Command, groups []flagGroup) error {
 		g.flags.VisitAll(func(f *pflag.Flag) { grouped[f.Name] = true })
 	}
 	others := pflag.NewFlagSet("", pflag.ContinueOnError)
-	rest.VisitAll(func(f *pflag.Flag) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !grouped[f.Name] {
 			others.AddFlag(f)
 		}

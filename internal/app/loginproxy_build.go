@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -145,10 +146,7 @@ func (p *loginProxyParts) addVault(c *loginproxy.Config, deps LoginProxyDeps) er
 	if v.Addr == "" {
 		return nil
 	}
-	name := v.Name
-	if name == "" {
-		name = v.AWSRole
-	}
+	name := cmp.Or(v.Name, v.AWSRole)
 	vault, err := webidentity.NewVault(webidentity.VaultConfig{
 		Name: name, Addr: v.Addr, Namespace: v.Namespace, CAFile: v.CAFile,
 		AuthMount: v.AuthMount, AuthRole: v.AuthRole, AWSMount: v.AWSMount, AWSRole: v.AWSRole, Now: deps.Now,
