@@ -66,6 +66,9 @@ func Decode[T any](b []byte, format Format) (T, error) {
 }
 
 func decompress(b []byte, mib int) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, errors.New("it is empty or missing")
+	}
 	in := bytes.NewReader(b)
 	z, err := gzip.NewReader(in)
 	if err != nil {

@@ -70,7 +70,7 @@ func TestDecodeRefuses(t *testing.T) {
 		in     []byte
 		want   string
 	}{
-		{"nothing", nil, "decompressing it: EOF"},
+		{"nothing", nil, "it is empty or missing"},
 		{"not compressed", []byte(`{"version":3}`), "decompressing it: gzip: invalid header"},
 		{"half of it", good[:len(good)/2], "decompressing it: unexpected EOF"},
 		{"without its checksum", good[:len(good)-8], "decompressing it: unexpected EOF"},
