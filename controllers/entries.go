@@ -110,39 +110,13 @@ func readEntries(state *corev1.ConfigMap) (accessentry.Record, error) {
 // accordingly.
 func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 	e := &run.entries
-	if r.Entries == nil {
-		if n := len(e.record.Entries); n > 0 {
-			e.err = fmt.Errorf("%d access entries of ours are left in the cluster %s; give --cluster-name, so that they can be removed", n, e.record.Cluster)
-		}
+	choice := chooseTargets(ctx, entrySettings{r.Target, r.Cluster, r.Entries}, e.record)
+	e.record, e.err = choice.record, choice.err
+	if !choice.made {
 		return
 	}
-	if e.record.Cluster != r.Cluster {
-		if len(e.record.Entries) > 0 {
-			e.err = fmt.Errorf("the access entries on record are those of the cluster %s, and --cluster-name is %s; nothing is done about them",
-				e.record.Cluster, r.Cluster)
-			return
-		}
-		e.record = accessentry.Record{Cluster: r.Cluster}
-	}
-	mode := e.record.Mode
-	if r.Target != TargetConfigMap || len(e.record.Entries) > 0 {
-		var err error
-		if mode, err = r.Entries.Mode(ctx); err != nil {
-			e.err = err
-		}
-		if mode == "" {
-			mode = e.record.Mode
-		}
-	}
-	switch r.Target {
-	case TargetAccessEntries:
-		e.selected, e.alone = true, true
-	case TargetBoth:
-		e.selected = true
-	case TargetAuto:
-		e.selected, e.alone = mode == accessentry.ModeAPI, !mode.ReadsConfigMap()
-	}
-	r.entries.view.Mode = mode
+	e.selected, e.alone = choice.selected, choice.alone
+	r.entries.view.Mode = choice.mode
 	if options := r.rules.options; options.AccessEntries != e.selected {
 		options.AccessEntries = e.selected
 		r.rules = rulesCache{options: options}

@@ -42,6 +42,8 @@ type Explanation struct {
 	// Near are entries that are almost for this identity, each with what is
 	// wrong about it.
 	Near []string
+	// Access is what the access entries of EKS say.
+	Access Access
 	// Next is what the refresher is about to do, empty for nothing.
 	Next string
 }
@@ -60,7 +62,7 @@ func Explain(d PlanData, identity string) (Explanation, error) {
 	case arn.TypeRole:
 		x.Principal.Kind, x.Canonical = rules.Role, a.WithoutPath().String()
 	case arn.TypeAssumedRole:
-		role := arn.ARN{Partition: a.Partition, AccountID: a.AccountID, Type: arn.TypeRole, Path: "/", Name: a.Name}
+		role := roleOf(a)
 		x.Principal.Kind, x.Canonical, x.Session = rules.Role, role.String(), a.Session
 		a = role
 	default:
@@ -71,6 +73,7 @@ func Explain(d PlanData, identity string) (Explanation, error) {
 		x.judge(d)
 	}
 	x.lookUp(d)
+	x.lookUpAccess(d)
 	return x, nil
 }
 
@@ -94,7 +97,7 @@ func (x *Explanation) find(d PlanData, a arn.ARN) {
 
 // judge asks the rules, and what the refresher would do.
 func (x *Explanation) judge(d PlanData) {
-	set, err := rules.Parse(d.Rules.Data, d.Options)
+	set, err := rules.Parse(d.Rules.Data, d.ruleOptions())
 	if err != nil {
 		x.Refused = err
 		return
@@ -110,7 +113,9 @@ func (x *Explanation) judge(d PlanData) {
 			x.LeftOut = append(x.LeftOut, l)
 		}
 	}
-	if x.Next = plan.next(arn.Fold(x.Canonical), x.Principal); x.Next != "" && plan.Paused {
+	next := slices.DeleteFunc([]string{plan.next(arn.Fold(x.Canonical), x.Principal), plan.nextAccess(x.Principal)},
+		func(text string) bool { return text == "" })
+	if x.Next = strings.Join(slices.Compact(next), "; "); x.Next != "" && plan.Paused {
 		x.Next += "; but it is paused, until: aws-auth-refresher resume"
 	}
 }
@@ -137,6 +142,9 @@ func (o *Outcome) next(key string, p rules.Principal) string {
 		return "it does not fit: a ConfigMap holds 1 MiB"
 	}
 	for _, c := range o.Conflicts {
+		if arn.Fold(c.Grant.EntryARN) == key && c.Elsewhere {
+			return "the rules would make it " + gives(entryOf(c.Grant)) + ", but somebody else's access entry wins"
+		}
 		if arn.Fold(c.Grant.EntryARN) == key {
 			return "the rules would make it " + gives(entryOf(c.Grant)) + ", but somebody else's entry stands there and wins"
 		}

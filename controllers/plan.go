@@ -11,6 +11,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
@@ -32,24 +33,37 @@ type PlanData struct {
 	Removal  removal.Settings
 	Adopt    bool
 	Now      time.Time
+	// Entries is about access entries; the zero value: there is nothing to do
+	// with them. Standing are those of one identity, for Explain.
+	Entries  EntrySituation
+	Standing []accessentry.Existing
+}
+
+// ruleOptions say how the rules are read.
+func (d *PlanData) ruleOptions() rules.Options {
+	options := d.Options
+	options.AccessEntries = d.Entries.Selected
+	return options
 }
 
 // NewPlan computes what the controller would come to with this data, by the
 // very code that it runs. Principals that are missing from the listings count
-// as confirmed to be gone, which takes the controller a second look. Rules
-// that are refused are a *rules.Problems.
+// as confirmed to be gone, which takes the controller a second look, and what
+// stands in a new target as old enough to count. Rules that are refused are a
+// *rules.Problems.
 func NewPlan(d PlanData) (Outcome, error) {
 	if len(d.Rules.BinaryData) > 0 {
 		return Outcome{}, errRulesBinary
 	}
-	set, err := rules.Parse(d.Rules.Data, d.Options)
+	set, err := rules.Parse(d.Rules.Data, d.ruleOptions())
 	if err != nil {
 		return Outcome{}, err
 	}
 	s := Situation{
 		Now: d.Now, Rules: set, Principals: d.Principals, Ledger: &removal.Ledger{}, Removal: d.Removal, Adopt: d.Adopt,
-		Approved: d.Rules.Annotations[ApproveAnnotation] == rules.DataDigest(d.Rules.Data),
+		Approved: d.Rules.Annotations[ApproveAnnotation] == rules.DataDigest(d.Rules.Data), Entries: d.Entries,
 	}
+	s.Entries.View.Changed, s.Entries.InDocumentSince = time.Time{}, d.Now.Add(-accessentry.SettleTime)
 	if d.State != nil {
 		if s.Record, err = rules.DecodeRecord(d.State.BinaryData[recordKey]); err != nil {
 			return Outcome{}, fmt.Errorf("state ConfigMap %s, binaryData %s: %w", d.State.Name, recordKey, err)
@@ -63,7 +77,8 @@ func NewPlan(d PlanData) (Outcome, error) {
 	} else {
 		s.Document = reader.Read(d.AWSAuth.Data, binaryBytes(d.AWSAuth))
 	}
-	confirmGone(s.Ledger, d, s.Record)
+	Compute(s) // the ledger takes evidence only about those whom it was asked about
+	confirmGone(s.Ledger, d, recordedARNs(s))
 	out := Compute(s)
 	out.Paused = isPaused(d.Rules)
 	return out, nil
@@ -81,7 +96,7 @@ func (d PlanData) accounts() []string {
 
 // confirmGone gives the ledger the evidence that the controller would gather
 // in time.
-func confirmGone(ledger *removal.Ledger, d PlanData, record rules.Record) {
+func confirmGone(ledger *removal.Ledger, d PlanData, recorded map[string]rules.Kind) {
 	there := map[string]bool{}
 	for _, p := range d.Principals {
 		there[arn.Fold(p.ARN)] = true
@@ -96,11 +111,23 @@ func confirmGone(ledger *removal.Ledger, d PlanData, record rules.Record) {
 			}
 		}
 	}
-	for _, o := range record.Entries {
-		if !there[arn.Fold(o.ARN)] && slices.Contains(d.Listed, o.Kind) {
-			ledger.Confirm(o.ARN, d.Now.Add(-time.Second), false)
+	for principal, kind := range recorded {
+		if !there[arn.Fold(principal)] && slices.Contains(d.Listed, kind) {
+			ledger.Confirm(principal, d.Now.Add(-time.Second), false)
 		}
 	}
+}
+
+// recordedARNs are the principals of all entries on record.
+func recordedARNs(s Situation) map[string]rules.Kind {
+	recorded := map[string]rules.Kind{}
+	for _, o := range s.Record.Entries {
+		recorded[o.ARN] = o.Kind
+	}
+	for _, o := range s.Entries.Record.Entries {
+		recorded[o.ARN] = o.Kind
+	}
+	return recorded
 }
 
 // LiveConfig says where ReadLive reads.
@@ -112,6 +139,21 @@ type LiveConfig struct {
 	// Rules replace those in the cluster; nil reads those.
 	Rules   *corev1.ConfigMap
 	Options rules.Options
+	// Target and EKSCluster, the cluster's name in EKS, are what the controller
+	// has; EKS reads the access entries, nil without the name.
+	Target     Target
+	EKSCluster string
+	EKS        EntryReader
+	// Identity is whose access entries are read for Explain; empty: nobody's.
+	Identity string
+}
+
+// EntryReader reads access entries. The methods are those of
+// *accessentry.Cluster.
+type EntryReader interface {
+	Mode(ctx context.Context) (accessentry.Mode, error)
+	Look(ctx context.Context, record accessentry.Record, ids map[string]string) accessentry.View
+	Find(ctx context.Context, match func(principalARN string) bool) ([]accessentry.Existing, error)
 }
 
 // ReadLive reads the data for a plan from the cluster and from IAM.
@@ -137,12 +179,21 @@ func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
 		d.AWSAuth = &corev1.ConfigMap{}
 		d.AWSAuth.Namespace, d.AWSAuth.Name = c.Namespace, c.Names.AWSAuth
 	}
-	set, err := rules.Parse(d.Rules.Data, c.Options)
+	targets, err := c.chooseTargets(ctx, &d)
+	if err != nil {
+		return PlanData{}, err
+	}
+	options := c.Options
+	options.AccessEntries = targets.selected
+	set, err := rules.Parse(d.Rules.Data, options)
 	if err != nil {
 		return d, nil //nolint:nilerr // NewPlan says so, with the place
 	}
 	listing := c.Lister.List(ctx, set.Needs())
-	err = d.TakeListing(listing)
+	if err := d.TakeListing(listing); err != nil {
+		return d, err
+	}
+	err = c.look(ctx, &d)
 	return d, err
 }
 

@@ -124,12 +124,15 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries; turn them on, for good, with: "+
 			"aws eks update-cluster-config --name %s --access-config authenticationMode=%s", mode, c.Name, ModeAPIConfigMap)
 	}
-	var listed map[string]bool
+	var listed []string
 	if err == nil {
 		listed, err = c.list(ctx)
 	}
 	if c.view.Err = err; err == nil {
-		c.view.Listed = listed
+		c.view.Listed = make(map[string]bool, len(listed))
+		for _, principal := range listed {
+			c.view.Listed[arn.Fold(principal)] = true
+		}
 		if now := c.Now(); c.view.Changed.IsZero() || c.view.Changed.After(now) {
 			c.view.Changed = now
 		}
@@ -139,17 +142,17 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 	return c.snapshot()
 }
 
-func (c *Cluster) list(ctx context.Context) (map[string]bool, error) {
-	listed, tokens := map[string]bool{}, map[string]bool{}
+// list gives the principals' ARNs as EKS has them.
+func (c *Cluster) list(ctx context.Context) ([]string, error) {
+	var listed []string
+	tokens := map[string]bool{}
 	in := &eks.ListAccessEntriesInput{ClusterName: &c.Name, MaxResults: aws.Int32(100)}
 	for {
 		page, err := c.page(ctx, in)
 		if err != nil {
 			return nil, failed("list access entries", err)
 		}
-		for _, principal := range page.AccessEntries {
-			listed[arn.Fold(principal)] = true
-		}
+		listed = append(listed, page.AccessEntries...)
 		token := aws.ToString(page.NextToken)
 		switch {
 		case token == "":

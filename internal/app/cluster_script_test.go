@@ -27,6 +27,7 @@ import (
 // the real API server, and an AWS account of its own.
 type clusterScript struct {
 	emulator   *fakeaws.Server
+	url        string // of the emulator
 	configMaps corev1client.ConfigMapInterface
 }
 
@@ -40,12 +41,16 @@ type clusterScript struct {
 //	kube corrupt NAME           overwrite its binaryData with garbage
 //	kube await NAME KEY REGEXP  until the value matches; ! until it does not
 //	iam create-user|delete-user NAME
+//	eks create-cluster NAME MODE
+//	eks set-mode NAME MODE
+//	eks create-access-entry CLUSTER USER USERNAME GROUP...  somebody else's
 func TestClusterScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/cluster", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error { return setUpCluster(t, env) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kube": func(ts *testscript.TestScript, neg bool, args []string) { cluster(ts).kube(ts, neg, args) },
+			"eks":  func(ts *testscript.TestScript, _ bool, args []string) { cluster(ts).eks(ts, args) },
 			"iam": func(ts *testscript.TestScript, _ bool, args []string) {
 				if args[0] == "create-user" {
 					_, err := cluster(ts).emulator.CreateUser("/", args[1])
@@ -91,7 +96,7 @@ func setUpCluster(t *testing.T, env *testscript.Env) error {
 	env.Setenv("AWS_ACCESS_KEY_ID", "AKIAADMIN")
 	env.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	env.Setenv("AWS_REGION", "us-east-1")
-	env.Values["cluster"] = &clusterScript{emulator: emulator, configMaps: core.ConfigMaps(namespace.Name)}
+	env.Values["cluster"] = &clusterScript{emulator: emulator, url: server.URL, configMaps: core.ConfigMaps(namespace.Name)}
 	return nil
 }
 

@@ -35,8 +35,10 @@ func Explain() *cobra.Command {
 
 The ARN is that of a user, of a role, or of a role's session as
 "aws sts get-caller-identity" prints it. Without files the live cluster and the
-live AWS account are read; nothing is changed.`,
+live AWS account are read; nothing is changed. With --cluster-name the access
+entries of EKS count, too, as the cluster's authentication mode has it.`,
 		Example: `  aws-auth-refresher explain arn:aws:iam::123456789012:user/vault/alice-1
+  aws-auth-refresher explain --cluster-name prod arn:aws:iam::123456789012:user/vault/alice-1
   aws-auth-refresher explain --aws-auth aws-auth.yaml "$(aws sts get-caller-identity --query Arn --output text)"`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
@@ -53,6 +55,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 		return err
 	}
 	options := rules.Options{AllowUnanchored: o.AllowUnanchored}
+	o.identity = identity
 	in, err := o.read(cmd, options)
 	if err != nil {
 		return err
@@ -65,7 +68,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 	if err := printExplanation(cmd.OutOrStdout(), x); err != nil {
 		return err
 	}
-	if o.detailedExitCode && x.Entry == nil && !x.Account {
+	if o.detailedExitCode && !x.LetIn() {
 		return &ExitError{Code: exitNotLetIn}
 	}
 	return nil
@@ -76,6 +79,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 func printExplanation(w io.Writer, x controllers.Explanation) error {
 	lines := explainIAM(x)
 	lines = append(lines, explainRules(x)...)
+	lines = append(lines, explainAccess(x)...)
 	lines = append(lines, explainEntry(x)...)
 	if x.Next != "" {
 		lines = append(lines, "next:     "+x.Next)
@@ -145,12 +149,14 @@ func explainEntry(x controllers.Explanation) []string {
 
 func answer(x controllers.Explanation) string {
 	switch e := x.Entry; {
+	case x.Access.Counts():
+		return filledIn(x, "Let in as "+strings.Join(accessGives(*x.Access.Entry), ", ")+".")
+	case !x.LetIn():
+		return "Not let in."
 	case e != nil:
 		return filledIn(x, "Let in as "+strings.Join(gives(*e), ", ")+".")
-	case x.Account:
-		return "Let in as " + x.Canonical + ", without groups."
 	}
-	return "Not let in."
+	return "Let in as " + x.Canonical + ", without groups."
 }
 
 // filledIn replaces the templates whose values the identity tells.

@@ -25,7 +25,7 @@ type planOptions struct {
 	detailedExitCode bool
 }
 
-// exitChanges is the exit code of plan --detailed-exitcode when aws-auth would
+// exitChanges is the exit code of plan --detailed-exitcode when something would
 // change, as with terraform plan.
 const exitChanges = 2
 
@@ -34,11 +34,13 @@ func Plan() *cobra.Command {
 	var o planOptions
 	cmd := &cobra.Command{
 		Use:   "plan",
-		Short: "Show what the controller would change in aws-auth, and change nothing",
-		Long: `Show what the controller would change in aws-auth, and change nothing.
+		Short: "Show what the controller would change, and change nothing",
+		Long: `Show what the controller would change, and change nothing.
 
 Without files it reads the live cluster and the live AWS account; with --rules
-alone it tries those rules on them. With --users, --roles or --details it needs neither.`,
+alone it tries those rules on them. With --users, --roles or --details it needs neither.
+With --target and --cluster-name as the controller has them it shows the changes of
+access entries, too.`,
 		Example: `  # What would these rules do?
   aws iam list-users > users.json
   kubectl -n kube-system get configmap aws-auth -o yaml > aws-auth.yaml
@@ -53,7 +55,7 @@ alone it tries those rules on them. With --users, --roles or --details it needs 
 	o.sources.BindFlags(flags)
 	o.Policy.BindFlags(flags)
 	flags.StringVarP(&o.output, "output", "o", "diff", "what to print: diff, or the resulting aws-auth as yaml or json")
-	flags.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit with 2 if aws-auth would change")
+	flags.BoolVar(&o.detailedExitCode, "detailed-exitcode", false, "exit with 2 if something would change")
 	return cmd
 }
 
@@ -83,6 +85,7 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	o.notes(cmd.ErrOrStderr(), in, plan)
+	o.entryNotes(cmd.ErrOrStderr(), in.data.Entries, plan)
 	changed, err := o.print(cmd.OutOrStdout(), in.data.AWSAuth, plan)
 	switch {
 	case err != nil:
@@ -105,6 +108,10 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	for _, c := range plan.Conflicts {
 		if c.Same {
 			note("%s stands in aws-auth as the rules would write it, but is not recorded as ours; --adopt takes it over", c.Grant.EntryARN)
+			continue
+		}
+		if c.Elsewhere {
+			note("%s keeps somebody else's access entry", c.Grant.PrincipalARN)
 			continue
 		}
 		note("%s keeps somebody else's entry: %s [%s]", c.Grant.EntryARN, c.Entry.Username, strings.Join(c.Entry.Groups, ", "))
@@ -184,16 +191,20 @@ func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controll
 		diffs = append(diffs, diff(before.Namespace+"/"+before.Name+" "+key, old, value))
 	}
 	if o.output != "diff" {
-		return len(diffs)+len(plan.Removal.Held) > 0, printManifest(w, after, o.output == "json")
+		return len(diffs)+len(plan.Removal.Held) > 0 || !plan.Entries.Idle(), printManifest(w, after, o.output == "json")
 	}
-	if len(diffs) == 0 && len(plan.Removal.Held) == 0 {
+	if len(diffs) == 0 && len(plan.Removal.Held) == 0 && plan.Entries.Idle() {
 		if len(plan.Result.Problems) > 0 {
 			return false, nil // what cannot be edited is not as anybody says
 		}
-		_, err = fmt.Fprintln(w, "No changes: aws-auth is as the rules and IAM say.")
+		what := "aws-auth is"
+		if o.ClusterName != "" {
+			what = "aws-auth and access entries are"
+		}
+		_, err = fmt.Fprintf(w, "No changes: %s as the rules and IAM say.\n", what)
 		return false, err
 	}
-	_, err = io.WriteString(w, strings.Join(diffs, "")+o.summary(plan))
+	_, err = io.WriteString(w, strings.Join(diffs, "")+o.entryChanges(plan)+o.summary(plan))
 	return true, err
 }
 
@@ -220,5 +231,5 @@ func (o *planOptions) summary(plan controllers.Outcome) string {
 	if n := len(plan.Removal.Held); n > 0 {
 		text += fmt.Sprintf(", %d more to remove after being held for %s", n, o.RemovalHold)
 	}
-	return text + ".\n"
+	return text + ".\n" + o.entrySummary(plan)
 }

@@ -22,15 +22,19 @@ import (
 type sources struct {
 	Target
 	Accounts
+	Stores
 	rules, users, roles, details, awsAuth, state string
 	// noRules: files without rules will do.
 	noRules bool
+	// identity is whose access entry is read; empty: nobody's.
+	identity string
 }
 
 // BindFlags adds the flags with their defaults.
 func (s *sources) BindFlags(flags *pflag.FlagSet) {
 	s.Target.BindFlags(flags)
 	s.Accounts.BindFlags(flags)
+	s.Stores.BindFlags(flags)
 	flags.StringVar(&s.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
 	flags.StringVar(&s.users, "users", "", "what \"aws iam list-users\" prints, a file")
 	flags.StringVar(&s.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
@@ -58,11 +62,17 @@ func (s *sources) fromFiles() bool {
 // read reads everything. Options say how rules are read.
 func (s *sources) read(cmd *cobra.Command, options rules.Options) (planInput, error) {
 	files := &inputs{stdin: cmd.InOrStdin()}
+	if err := s.Stores.Validate(); err != nil {
+		return planInput{}, err
+	}
 	if err := onceStdin(s.rules, s.users, s.roles, s.details, s.awsAuth, s.state); err != nil {
 		return planInput{}, err
 	}
 	if !s.fromFiles() {
 		return s.readLive(cmd.Context(), files, options)
+	}
+	if s.ClusterName != "" {
+		return planInput{}, errors.New("--cluster-name is for the live cluster, whose access entries are read from EKS; drop it, or all files but --rules")
 	}
 	if s.rules == "" && !s.noRules {
 		return planInput{}, errors.New("--rules is missing; give the rules ConfigMap's manifest, or no file at all for the live cluster")
@@ -140,10 +150,15 @@ func (s *sources) readLive(ctx context.Context, files *inputs, options rules.Opt
 			return in, err
 		}
 	}
-	live, err := controllers.ReadLive(ctx, controllers.LiveConfig{
+	config := controllers.LiveConfig{
 		Cluster: cluster, Namespace: s.Namespace, Names: s.Names(), Lister: lister,
 		Rules: written, Options: options,
-	})
+		Target: controllers.Target(s.Stores.Target), EKSCluster: s.ClusterName, Identity: s.identity,
+	}
+	if entries := s.Stores.cluster(account, s.Target); entries != nil {
+		config.EKS = entries
+	}
+	live, err := controllers.ReadLive(ctx, config)
 	in.data = live
 	return in, err
 }

@@ -43,6 +43,14 @@ func (s *Stores) Validate() error {
 
 // accessEntries are those of the cluster, nil without a name.
 func (s *Stores) accessEntries(c aws.Config, t Target) controllers.EntryTarget {
+	if entries := s.cluster(c, t); entries != nil {
+		return entries
+	}
+	return nil
+}
+
+// cluster is the cluster in EKS, nil without a name.
+func (s *Stores) cluster(c aws.Config, t Target) *accessentry.Cluster {
 	if s.ClusterName == "" {
 		return nil
 	}
