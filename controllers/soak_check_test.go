@@ -177,7 +177,7 @@ func (s *soak) judgeRemoval(r *replica, key string) bool {
 	switch {
 	case t == nil:
 		s.violation("%s was never anybody", key)
-	case t.want != nil && !t.since.After(r.began) && s.seen(t.by) && s.reads(t.store) && !s.letIn(t.by):
+	case t.want != nil && !t.since.After(r.began) && s.seen(t.by) && s.losesBy(r, t):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
 	case t.exists && !t.taken && t.want == nil && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
 		return true

@@ -30,7 +30,7 @@ type soakEKS struct {
 	past    []soakEKSList          // what they showed
 	refused map[string]time.Time   // when EKS last did not know a principal
 	touched map[string]time.Time   // when somebody else changed an entry of ours
-	theirs  map[string]time.Time   // when somebody else deleted theirs
+	dropped map[string]time.Time   // when somebody else deleted one, whosever
 }
 
 // soakEKSItem is an access entry; ours carries our tag.
@@ -63,7 +63,7 @@ const (
 )
 
 func (s *soak) beginEKS() {
-	s.eks = soakEKS{mode: fakeaws.ModeConfigMap, refused: map[string]time.Time{}, touched: map[string]time.Time{}, theirs: map[string]time.Time{}}
+	s.eks = soakEKS{mode: fakeaws.ModeConfigMap, refused: map[string]time.Time{}, touched: map[string]time.Time{}, dropped: map[string]time.Time{}}
 	if err := s.aws.AddCluster(eksCluster, s.eks.mode); err != nil {
 		s.Fatal(err)
 	}
@@ -243,17 +243,14 @@ func (s *soak) dropEntry(e *soakEKSItem) bool {
 	}
 	_, err := s.eks.client.DeleteAccessEntry(s.Context(), &eks.DeleteAccessEntryInput{ClusterName: aws.String(eksCluster), PrincipalArn: &e.arn})
 	if err == nil {
+		s.eks.dropped[strings.ToLower(e.arn)] = s.now()
 		s.note("somebody deletes the access entry of %s", e.arn)
 	}
 	s.lookAtEKS()
 	return err == nil
 }
 
-func (s *soak) theirEntryGoes() {
-	if e := s.anEntry(false); s.dropEntry(e) {
-		s.eks.theirs[strings.ToLower(e.arn)] = s.now()
-	}
-}
+func (s *soak) theirEntryGoes() { s.dropEntry(s.anEntry(false)) }
 
 // dropOurEntry is drift.
 func (s *soak) dropOurEntry() { s.dropEntry(s.anEntry(true)) }

@@ -58,7 +58,7 @@ func (s *soak) judgeEntry(r *replica, key string, old, now soakEKSItem) {
 		s.violation("%s gives %s %v; the rules give %v", r.name, key, now, want)
 		return
 	}
-	for _, group := range strings.Split(now.groups, ",") {
+	for group := range strings.SplitSeq(now.groups, ",") {
 		if group != "" && !slices.Contains(strings.Split(want.groups+","+old.groups, ","), group) {
 			s.violation("%s gives %s the group %s; the rules give %v", r.name, key, group, want)
 		}
@@ -76,8 +76,16 @@ func (s *soak) known(r *replica, t *soakTrack) bool {
 	case t.store == inEntries:
 		return t.since.Before(r.began)
 	default:
-		return t.since.Before(r.looked) && s.now().After(later(s.calm.eks, touched))
+		return t.since.Add(2*s.bound()).Before(r.looked) && s.now().After(later(s.calm.eks, touched))
 	}
+}
+
+// losesBy reports whether what a replica took from one store takes somebody's
+// access, and that by its own fault: it has the present target, and nobody else
+// has deleted the access entry since it last listed them.
+func (s *soak) losesBy(r *replica, t *soakTrack) bool {
+	dropped := s.eks.dropped[strings.ToLower(t.by.arn())].After(r.looked)
+	return s.reads(t.store) && !s.letIn(t.by) && r.target == s.config.Target && !dropped
 }
 
 // recordedEntries is the record of access entries as it is stored.
@@ -123,7 +131,7 @@ func (s *soak) calmOf(t *soakTrack) time.Time {
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
 	if t.store == inDoc {
 		calm = later(calm, s.calm.doc[t.kind])
-		if alone := s.config.Target == TargetAccessEntries || s.config.Target == TargetAuto; s.entries && (alone || t.taken || s.calm.eks.Sub(s.eks.theirs[arn]) < soakLook) {
+		if alone := s.config.Target == TargetAccessEntries || s.config.Target == TargetAuto; s.entries && (alone || t.taken || s.calm.eks.Sub(s.eks.dropped[arn]) < soakLook) {
 			calm = later(calm, waits)
 		}
 		return calm

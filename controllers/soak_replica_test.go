@@ -28,6 +28,7 @@ type replica struct {
 	// listed is when it last listed; started when its memory begins.
 	listed, started time.Time
 	looked          time.Time // when it last listed access entries
+	target          Target
 	failures        int
 
 	began   time.Time // of the refresh under way
@@ -43,6 +44,7 @@ type replica struct {
 // remembered.
 func (r *replica) start() {
 	config := r.config
+	r.target = config.Target
 	r.lister = r.newLister()
 	config.ConfigMaps = soakClient{r.maps, r}
 	if r.entries {

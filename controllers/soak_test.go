@@ -76,8 +76,6 @@ func soakFor(t *testing.T, scenario soakScenario) {
 
 // soakOnce runs one seed; API-server processes are few, because each takes
 // seconds to come back.
-//
-//nolint:revive // a test's parameters
 func soakOnce(t *testing.T, scenario soakScenario, seed uint64, hours int) soakSummary {
 	t.Helper()
 	var summary soakSummary
