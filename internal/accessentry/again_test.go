@@ -279,3 +279,23 @@ func TestEntryThatAnotherProcessMadeAgainIsNotGone(t *testing.T) {
 		t.Errorf("all stand there, and these are said to be gone: %v", view.Gone)
 	}
 }
+
+// TestDeletedEntryIsNobodys: what we have deleted just now is not somebody
+// else's because a listing still shows it.
+func TestDeletedEntryIsNobodys(t *testing.T) {
+	b := newBed(t)
+	ann := wants(b.user("ann"), "devs")
+	b.reconcile(ann)
+	b.reconcile()
+	b.expect("it is deleted")
+	if _, err := b.cluster.Make(t.Context(), ann); err != nil { // as if it still were listed
+		t.Fatal(err)
+	}
+	if foreign := b.cluster.Look(t.Context(), b.record, nil).Foreign(b.record); len(foreign) > 0 {
+		t.Errorf("at first: %v", foreign)
+	}
+	b.pass(accessentry.SettleTime)
+	if foreign := b.cluster.Look(t.Context(), b.record, nil).Foreign(b.record); len(foreign) != 1 {
+		t.Errorf("in the end: %v", foreign)
+	}
+}

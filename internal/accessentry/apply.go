@@ -126,6 +126,7 @@ func (c *Cluster) collect(res *Result, p Plan, jobs []*job) {
 			res.Removed = append(res.Removed, j.owned)
 			delete(index, key)
 			c.drop(key)
+			c.deleted[key] = c.Now()
 		case notOurs, declined:
 			if j.result == notOurs {
 				res.NotOurs = append(res.NotOurs, j.owned)

@@ -60,6 +60,7 @@ type Cluster struct {
 	modeAt   time.Time
 	lookedAt map[string]time.Time // by folded ARN
 	waits    map[string]time.Duration
+	deleted  map[string]time.Time // by us, lately
 
 	again atomic.Bool // Apply found out something to go on with
 
@@ -74,7 +75,7 @@ func New(c Config) *Cluster {
 	if c.AtOnce == 0 {
 		c.AtOnce = 8
 	}
-	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}}
+	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}, deleted: map[string]time.Time{}}
 }
 
 // snapshot is what is known, as of the last Look and what Apply did since.
@@ -133,6 +134,7 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 		for _, principal := range listed {
 			c.view.Listed[arn.Fold(principal)] = true
 		}
+		c.disregard()
 		if now := c.Now(); c.view.Changed.IsZero() || c.view.Changed.After(now) {
 			c.view.Changed = now
 		}
@@ -169,6 +171,19 @@ func (c *Cluster) page(ctx context.Context, in *eks.ListAccessEntriesInput) (*ek
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	return c.EKS.ListAccessEntries(ctx, in)
+}
+
+// disregard takes from a listing what we have deleted just now: a listing that
+// lags would show it as somebody else's.
+func (c *Cluster) disregard() {
+	now := c.Now()
+	for key, at := range c.deleted {
+		if age := now.Sub(at); age < 0 || age >= SettleTime {
+			delete(c.deleted, key)
+			continue
+		}
+		delete(c.view.Listed, key)
+	}
 }
 
 // forget drops what is known of entries that are gone or not ours, and what no
@@ -246,6 +261,7 @@ func (c *Cluster) saw(key string, s Seen) {
 	}
 	c.view.Seen[key], c.lookedAt[key] = s, c.Now()
 	delete(c.view.Gone, key)
+	delete(c.deleted, key)
 }
 
 // each calls do for 0 to n-1, some at the same time.
