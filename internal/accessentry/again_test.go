@@ -299,3 +299,30 @@ func TestDeletedEntryIsNobodys(t *testing.T) {
 		t.Errorf("in the end: %v", foreign)
 	}
 }
+
+// TestWhoIsGrantedAccessAgainIsNotHeld: else the next removal would pass for one
+// that was held long enough.
+func TestWhoIsGrantedAccessAgainIsNotHeld(t *testing.T) {
+	ann := accessentry.Entry{Kind: rules.User, ARN: "arn:aws:iam::123456789012:user/ann", Username: "dev:user"}
+	held := accessentry.Owned{Kind: rules.User, ARN: ann.ARN, Digest: ann.Digest(), HeldSince: time.Now()}
+	in := accessentry.Input{
+		Now: time.Now(), Record: accessentry.Record{Cluster: clusterName, Entries: []accessentry.Owned{held}}, Want: []accessentry.Entry{ann},
+	}
+	cases := map[string]struct {
+		reason string
+		change func(*accessentry.Input)
+	}{
+		"Unknown": {"EKS cannot be asked", func(*accessentry.Input) {}},
+		"Keep":    {"the target is given up", func(in *accessentry.Input) { in.Keep, in.View.Listed = true, map[string]bool{ann.Key(): true} }},
+		"Want":    {"all is well", func(in *accessentry.Input) { in.View.Listed = map[string]bool{ann.Key(): true} }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			in := in
+			c.change(&in)
+			if got := accessentry.Decide(in).Record.Entries; len(got) != 1 || !got[0].HeldSince.IsZero() {
+				t.Errorf("%s: got %+v", c.reason, got)
+			}
+		})
+	}
+}

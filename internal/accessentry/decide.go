@@ -183,7 +183,14 @@ type decider struct {
 
 // hold leaves everything as it is but for who is held.
 func (d *decider) hold() {
+	wanted := make(map[string]bool, len(d.Want))
+	for _, e := range d.Want {
+		wanted[e.Key()] = true
+	}
 	for _, o := range d.Record.Entries {
+		if wanted[o.Key()] {
+			o.HeldSince = time.Time{}
+		}
 		if since, stays := d.Stay[o.Key()]; stays {
 			o.HeldSince = since
 		}
@@ -204,6 +211,7 @@ func (d *decider) want(e Entry) {
 	case d.Keep && (!recorded || !there && d.View.Gone[key]):
 		// Nothing new goes into a store that is given up.
 	case d.Keep:
+		before.HeldSince = time.Time{} // who is granted access is not held
 		d.kept[key] = before
 	case !there:
 		d.create(e)
