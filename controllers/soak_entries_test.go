@@ -30,6 +30,7 @@ type soakEKS struct {
 	past    []soakEKSList          // what they showed
 	refused map[string]time.Time   // when EKS last did not know a principal
 	touched map[string]time.Time   // when somebody else changed an entry of ours
+	gone    map[string]soakEKSGone // who deleted an entry of ours
 	dropped map[string]time.Time   // when somebody else deleted one, whosever
 }
 
@@ -38,6 +39,11 @@ type soakEKSItem struct {
 	arn         string
 	ours, works bool
 	grantedTo
+}
+
+type soakEKSGone struct {
+	by *AWSAuthReconciler
+	at time.Time
 }
 
 type soakEKSList struct {
@@ -63,7 +69,7 @@ const (
 )
 
 func (s *soak) beginEKS() {
-	s.eks = soakEKS{mode: fakeaws.ModeConfigMap, refused: map[string]time.Time{}, touched: map[string]time.Time{}, dropped: map[string]time.Time{}}
+	s.eks = soakEKS{mode: fakeaws.ModeConfigMap, refused: map[string]time.Time{}, touched: map[string]time.Time{}, dropped: map[string]time.Time{}, gone: map[string]soakEKSGone{}}
 	if err := s.aws.AddCluster(eksCluster, s.eks.mode); err != nil {
 		s.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func (s *soak) judgeEntries(r *replica, before map[string]soakEKSItem) {
 			s.judgeEntry(r, key, old, now)
 		default:
 			s.note("%s deletes the access entry of %s", r.name, arn)
+			s.eks.gone[arn] = soakEKSGone{r.rec, s.now()}
 			if old.works && s.judgeRemoval(r, key) {
 				s.judgeBreaker(entryKindOf(arn), []string{arn}, s.whole(entryKindOf(arn), s.doc.data, before))
 			}
@@ -85,6 +86,9 @@ func (s *soak) known(r *replica, t *soakTrack) bool {
 // has deleted the access entry since it last listed them.
 func (s *soak) losesBy(r *replica, t *soakTrack) bool {
 	dropped := s.eks.dropped[strings.ToLower(t.by.arn())].After(r.looked)
+	if gone := s.eks.gone[strings.ToLower(t.by.arn())]; gone.by != r.rec && gone.at.Add(s.eks.lag).After(r.looked) {
+		return false // EKS lists what another process has deleted
+	}
 	return s.reads(t.store) && !s.letIn(t.by) && r.target == s.config.Target && !dropped
 }
 
@@ -129,6 +133,9 @@ func (s *soak) calmOf(t *soakTrack) time.Time {
 	calm := later(later(s.calm.api, s.calm.process), s.eks.changed)
 	arn := strings.ToLower(t.by.arn())
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
+	if t.taken && t.other { // only of those who are granted access it is known
+		calm = later(calm, s.calm.aws)
+	}
 	if t.store == inDoc {
 		calm = later(calm, s.calm.doc[t.kind])
 		if alone := s.config.Target == TargetAccessEntries || s.config.Target == TargetAuto; s.entries && (alone || t.taken || s.calm.eks.Sub(s.eks.dropped[arn]) < soakLook) {

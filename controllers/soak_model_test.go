@@ -262,7 +262,7 @@ func (s *soak) track(next map[string]*soakTrack, key string, t soakTrack) {
 			t.ungranted = was.ungranted
 		}
 	}
-	if was != nil && was.exists == t.exists && was.taken == t.taken && was.free == t.free && was.by == t.by && sameGrant(was.want, t.want) {
+	if was != nil && was.exists == t.exists && was.taken == t.taken && was.other == t.other && was.free == t.free && was.by == t.by && sameGrant(was.want, t.want) {
 		t.since = was.since
 	}
 	next[key] = &t
