@@ -53,7 +53,7 @@ func (o *planOptions) entryNotes(w io.Writer, s controllers.EntrySituation, plan
 	note := func(format string, args ...any) { _, _ = fmt.Fprintf(w, "note: "+format+"\n", args...) }
 	switch {
 	case s.View.Err != nil && o.ClusterName != "":
-		note("%s; nothing is done about access entries", s.View.Err)
+		note("nothing is done about access entries: %s", s.View.Err)
 	case s.Record.Cluster != "" && o.ClusterName == "":
 		note("the controller has to do with access entries of the cluster %s; give --target and --cluster-name as it has them", s.Record.Cluster)
 	}
