@@ -77,13 +77,29 @@ func (s *soak) awsConfig(client aws.HTTPClient) aws.Config {
 
 func (s *soak) signer() clockSigner { return clockSigner{v4.NewSigner(), s.now} }
 
-func (s *soak) newLister() *principals.Lister {
-	c := s.awsConfig(soakWire{s.aws})
-	return principals.New(principals.Config{
-		IAM:         iam.NewFromConfig(c, func(o *iam.Options) { o.HTTPSignerV4 = s.signer() }),
-		STS:         sts.NewFromConfig(c, func(o *sts.Options) { o.HTTPSignerV4 = s.signer() }),
-		Credentials: c.Credentials, Now: s.now,
-	})
+func (s *soak) iamOf(c aws.Config) *iam.Client {
+	return iam.NewFromConfig(c, func(o *iam.Options) { o.HTTPSignerV4 = s.signer() })
+}
+
+// newLister reads both accounts.
+func (s *soak) newLister() *principals.Accounts {
+	own, other := s.awsConfig(soakWire{s.aws}), s.awsConfig(soakFrozen{soakWire{s.aws}, s})
+	other.Credentials = otherCredentials()
+	read := func(c aws.Config, account string) *principals.Lister {
+		config := principals.Config{
+			IAM: s.iamOf(c), STS: sts.NewFromConfig(c, func(o *sts.Options) { o.HTTPSignerV4 = s.signer() }),
+			Credentials: c.Credentials, Now: s.now, AccountID: account,
+		}
+		if account != "" {
+			config.Partition = "aws"
+		}
+		return principals.New(config)
+	}
+	return principals.NewAccounts(read(own, ""), read(other, otherAccount))
+}
+
+func otherCredentials() aws.CredentialsProvider {
+	return credentials.NewStaticCredentialsProvider("AKIAOTHER", "other", "")
 }
 
 // soakLister asks AWS for a replica.

@@ -28,9 +28,9 @@ import (
 //   - after a refresh that ended well the record is what stands in aws-auth;
 //   - a refresh ends badly only in trouble.
 type soakCheck struct {
-	window map[rules.Kind]map[string]time.Time // who went at once, lately, by ARN
-	off    map[string]time.Time                // since when what stands is not what should
-	held   map[string]time.Time                // since when it is held
+	window map[string]map[string]time.Time // by account and kind: // who went at once, lately, by ARN
+	off    map[string]time.Time            // since when what stands is not what should
+	held   map[string]time.Time            // since when it is held
 	// The records; nil: a replica has tried to write them since they were read.
 	record  *rules.Record
 	entries *accessentry.Record
@@ -177,7 +177,7 @@ func (s *soak) judgeRemoval(r *replica, key string) bool {
 	switch {
 	case t == nil:
 		s.violation("%s was never anybody", key)
-	case t.want != nil && !t.since.After(r.began) && s.seen(t.by) && s.losesBy(r, t):
+	case t.want != nil && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
 	case t.exists && !t.taken && t.want == nil && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
 		return true
@@ -188,7 +188,7 @@ func (s *soak) judgeRemoval(r *replica, key string) bool {
 // seen reports whether AWS shows a principal that exists, or has not been
 // silent about it for long enough to be believed.
 func (s *soak) seen(p *soakPrincipal) bool {
-	lied := s.calm.aws.Add(2 * s.bound()).After(s.now())
+	lied := s.awsCalm(p).Add(2 * s.bound()).After(s.now())
 	return !s.now().Before(p.got) || !lied && s.now().Before(p.gap.Add(10*time.Second))
 }
 
@@ -199,20 +199,27 @@ func (s *soak) judgeAddition(r *replica, key string, g grantedTo) {
 		s.violation("%s writes an entry for %s, which is nobody's or somebody else's: %+v", r.name, key, t)
 		return
 	}
-	want := grant(s.given.list, t.by.soakName)
-	if s.given.at.Before(r.began) && (want == nil || *want != g) {
+	want := s.grant(t.by)
+	if s.given.at.Before(r.began) && s.informed(r, t.by) && (want == nil || *want != g) {
 		s.violation("%s writes %v for %s; the rules give %v", r.name, g, key, want)
 	}
 }
 
 // judgeBreaker: not too many go at once; who goes from one store and then from
 // the other goes once.
-func (s *soak) judgeBreaker(kind rules.Kind, gone []string, whole int) {
+func (s *soak) judgeBreaker(kind rules.Kind, gone []string, whole map[string]int) {
+	for account, n := range whole {
+		mine := slices.DeleteFunc(slices.Clone(gone), func(arn string) bool { return accountIn(arn) != account })
+		s.judgeAccount(string(kind)+"s of "+account, mine, n)
+	}
+}
+
+func (s *soak) judgeAccount(group string, gone []string, whole int) {
 	s.summary.Checks++
-	recent := s.check.window[kind]
+	recent := s.check.window[group]
 	if recent == nil {
 		recent = map[string]time.Time{}
-		s.check.window[kind] = recent
+		s.check.window[group] = recent
 	}
 	maps.DeleteFunc(recent, func(_ string, at time.Time) bool { return s.now().Sub(at) >= soakHold })
 	went, more := len(recent), 0
@@ -223,7 +230,7 @@ func (s *soak) judgeBreaker(kind rules.Kind, gone []string, whole int) {
 	}
 	limits := removal.Defaults()
 	if n := went + more; more > 0 && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
-		s.violation("%d of %d %ss lose access at once, %d before", more, whole, kind, went)
+		s.violation("%d of %d %s lose access at once, %d before", more, whole, group, went)
 	}
 }
 
@@ -284,17 +291,26 @@ func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) 
 	calm = later(calm, s.check.off[key])
 	switch {
 	case t.want != nil:
-		since := later(later(t.since, t.by.listed), s.calm.aws)
+		since := later(later(t.since, t.by.listed), s.awsCalm(t.by))
 		if overdue(since, s.bound()) {
 			s.violation("%s has %v (%v) instead of %v since %s", key, have, in, *t.want, later(since, calm))
 		}
 	case t.exists || t.taken && !t.other:
-		if overdue(t.since, s.bound()) {
-			s.checkHeld(key, t, t.since, calm)
+		since := t.since
+		if s.grantable(t.by) { // what rules look at must be listed
+			since = later(since, s.awsCalm(t.by))
+			for _, r := range s.replicas {
+				if r.active {
+					since = later(since, r.started)
+				}
+			}
+		}
+		if overdue(since, s.bound()) {
+			s.checkHeld(key, t, since, calm)
 		}
 	default:
 		// Rules that could grant it again want the evidence that it is gone.
-		since := later(later(later(t.since, s.given.at), s.calm.aws), later(t.by.listed, t.by.got))
+		since := later(later(later(t.since, s.given.at), s.awsCalm(t.by)), later(t.by.listed, t.by.got))
 		for _, r := range s.replicas {
 			if r.active {
 				since = later(since, r.started)
@@ -334,13 +350,19 @@ func (s *soak) checkRecord(r *replica) {
 	}
 	record := s.recorded()
 	stands := map[string]bool{}
-	held := map[rules.Kind]map[string]bool{rules.User: {}, rules.Role: {}}
-	counted := map[rules.Kind]int{}
+	held, counted := map[string]map[string]bool{}, map[string]int{}
+	hold := func(kind rules.Kind, arn string) {
+		group := string(kind) + "s of " + accountIn(arn)
+		if held[group] == nil {
+			held[group] = map[string]bool{}
+		}
+		held[group][strings.ToLower(arn)] = true
+	}
 	entries := map[string]bool{}
 	for _, o := range s.recordedEntries().Entries {
 		entries[strings.ToLower(o.ARN)] = true
 		if !o.HeldSince.IsZero() && s.now().After(s.calm.eks.Add(s.bound())) && s.eks.entries[strings.ToLower(o.ARN)].ours {
-			held[o.Kind][strings.ToLower(o.ARN)] = true
+			hold(o.Kind, o.ARN)
 		}
 	}
 	for arn, e := range s.eks.entries {
@@ -354,19 +376,23 @@ func (s *soak) checkRecord(r *replica) {
 			stands[ownedTrack(o)+" "+o.Digest] = true
 		}
 		if _, in := s.reader.ours(s.doc.data, o.Kind)[ownedTrack(o)]; in && !o.HeldSince.IsZero() {
-			held[o.Kind][strings.ToLower(o.ARN)] = true
+			hold(o.Kind, o.ARN)
 		}
 	}
 	for _, x := range record.Removals {
-		counted[x.Kind] += x.Count
+		counted[string(x.Kind)+"s of "+x.AccountID] += x.Count
+	}
+	for group, list := range held {
+		s.summary.Checks++
+		// Who went from one store while the other could not be asked counts twice.
+		maps.DeleteFunc(list, func(arn string, _ bool) bool { return !s.check.window[group][arn].IsZero() && s.entries })
+		twice := s.entries && s.now().Sub(s.calm.eks) < soakHold+2*s.bound()
+		if n := len(list); n > 0 && !twice && n+counted[group] <= removal.Defaults().MaxCount {
+			s.violation("%d %s are held, which are not too many", n, group)
+		}
 	}
 	for _, kind := range rules.Kinds() {
 		s.summary.Checks++
-		// Who went from one store while the other could not be asked counts twice.
-		twice := s.entries && s.now().Sub(s.calm.eks) < soakHold+2*s.bound()
-		if n := len(held[kind]); n > 0 && !twice && n+counted[kind] <= removal.Defaults().MaxCount {
-			s.violation("%d %ss are held, which are not too many", n, kind)
-		}
 		if readable := s.reader.readable(s.doc.data[kind.DataKey()]); !readable {
 			continue
 		}

@@ -51,8 +51,8 @@ func (s *soak) judgeEntry(r *replica, key string, old, now soakEKSItem) {
 		s.violation("%s makes an access entry of %s, which is nobody's or somebody else's", r.name, key)
 		return
 	}
-	want := grant(s.given.list, t.by.soakName)
-	if !s.given.at.Before(r.began) {
+	want := s.grant(t.by)
+	if !s.given.at.Before(r.began) || !s.informed(r, t.by) {
 		return
 	}
 	if want == nil || now.username != want.username && now.username != old.username {
@@ -113,8 +113,8 @@ func (s *soak) entriesOurs() map[string]grantedTo {
 	return found
 }
 
-// whole counts who has access by us, in whatever store.
-func (s *soak) whole(kind rules.Kind, data soakData, entries map[string]soakEKSItem) int {
+// whole counts who has access by us, in whatever store, by account.
+func (s *soak) whole(kind rules.Kind, data soakData, entries map[string]soakEKSItem) map[string]int {
 	in := maps.Clone(s.reader.ours(data, kind))
 	for arn, e := range entries {
 		if e.ours && entryKindOf(arn) == kind {
@@ -125,7 +125,11 @@ func (s *soak) whole(kind rules.Kind, data soakData, entries map[string]soakEKSI
 			in[trackKey(kind, arn)] = e.grantedTo
 		}
 	}
-	return len(in)
+	count := map[string]int{}
+	for key := range in {
+		count[accountIn(key)]++
+	}
+	return count
 }
 
 // calmOf is when the last trouble ended that keeps an entry from being right.
@@ -134,7 +138,7 @@ func (s *soak) calmOf(t *soakTrack) time.Time {
 	arn := strings.ToLower(t.by.arn())
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
 	if t.taken && t.other { // only of those who are granted access it is known
-		calm = later(calm, s.calm.aws)
+		calm = later(calm, s.awsCalm(t.by))
 	}
 	if t.store == inDoc {
 		calm = later(calm, s.calm.doc[t.kind])

@@ -17,6 +17,7 @@ type soakAPI struct {
 // soakCalm is until when each kind of trouble lasts, or lasted.
 type soakCalm struct {
 	aws     time.Time // listings and questions
+	other   time.Time // of the other account
 	api     time.Time // reading and writing ConfigMaps
 	eks     time.Time // access entries
 	process time.Time // nobody refreshes
@@ -62,7 +63,7 @@ func (s *soak) troubles() []func() {
 		s.failAWS, s.failAWS, s.failAWS, s.lagAWS, s.wrongAccount,
 		s.failAPI, s.contend,
 		s.kill, s.kill, s.handOver, s.noLeader, s.standStill, s.standStill,
-		s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
+		s.freeze, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
 	}
 }
 
@@ -71,7 +72,7 @@ func (s *soak) failAWS() {
 	if s.calm.aws.After(s.now()) {
 		return
 	}
-	actions := []string{"ListUsers", "ListRoles", "GetUser", "GetRole", ""}
+	actions := []string{"ListUsers", "ListRoles", "GetUser", "GetRole", "GetAccountAuthorizationDetails", ""}
 	f := fakeaws.Fault{Action: actions[s.rand.IntN(len(actions))]}
 	answers := []fakeaws.Effect{
 		fakeaws.Throttled, fakeaws.Failing, fakeaws.Unavailable, fakeaws.Denied, fakeaws.Dropped, fakeaws.OtherAccount,

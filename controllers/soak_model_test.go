@@ -16,14 +16,17 @@ const soakMark = "ours:"
 
 // soakName names a principal.
 type soakName struct {
+	account    string
 	kind       rules.Kind
 	path, name string
 }
 
-func fooUser(i int) soakName { return soakName{rules.User, "/", fmt.Sprintf("tmp-foo-%02d", i)} }
+func fooUser(i int) soakName {
+	return soakName{accountID, rules.User, "/", fmt.Sprintf("tmp-foo-%02d", i)}
+}
 
 func (n soakName) arn() string {
-	return "arn:aws:iam::" + accountID + ":" + string(n.kind) + n.path + n.name
+	return "arn:aws:iam::" + n.account + ":" + string(n.kind) + n.path + n.name
 }
 
 // entryARN is what aws-auth must hold: without the path, for roles.
@@ -38,6 +41,10 @@ func (n soakName) entryARN() string {
 type soakPrincipal struct {
 	soakName
 	exists bool
+	made   time.Time
+	// tagged and member say what rules may look at, touched when that changed.
+	tagged, member bool
+	touched        time.Time
 	// listed and got are from when on AWS shows it, or, where it does not
 	// exist, until when it did.
 	listed, got time.Time
@@ -90,9 +97,9 @@ func trackKey(kind rules.Kind, entryARN string) string {
 // entryTrack is the key of an access entry.
 func entryTrack(kind rules.Kind, arn string) string { return "entry " + trackKey(kind, arn) }
 
-func (s *soak) named(kind rules.Kind, name string) *soakPrincipal {
+func (s *soak) named(n soakName) *soakPrincipal {
 	for _, key := range slices.Sorted(maps.Keys(s.iam.all)) {
-		if p := s.iam.all[key]; p.exists && p.kind == kind && p.name == name {
+		if p := s.iam.all[key]; p.exists && p.account == n.account && p.kind == n.kind && p.name == n.name {
 			return p
 		}
 	}
@@ -100,16 +107,10 @@ func (s *soak) named(kind rules.Kind, name string) *soakPrincipal {
 }
 
 func (s *soak) create(n soakName) {
-	if s.named(n.kind, n.name) != nil {
+	if s.named(n) != nil {
 		return
 	}
-	var err error
-	if n.kind == rules.Role {
-		_, err = s.aws.CreateRole(n.path, n.name, "")
-	} else {
-		_, err = s.aws.CreateUser(n.path, n.name)
-	}
-	if err != nil {
+	if err := s.createInAWS(n); err != nil {
 		s.Fatal(err)
 	}
 	p := s.iam.all[n.arn()]
@@ -119,6 +120,7 @@ func (s *soak) create(n soakName) {
 	} else {
 		p.gap = p.listed
 	}
+	p.made, p.tagged, p.member = s.now().Truncate(time.Second), false, false
 	p.exists, p.listed, p.got = true, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
 	s.note("created %s", n.arn())
 	s.retrack()
@@ -128,13 +130,7 @@ func (s *soak) remove(p *soakPrincipal) {
 	if !p.exists {
 		return
 	}
-	var err error
-	if p.kind == rules.Role {
-		err = s.aws.DeleteRole(p.name)
-	} else {
-		err = s.aws.DeleteUser(p.name)
-	}
-	if err != nil {
+	if err := s.deleteInAWS(p); err != nil {
 		s.Fatal(err)
 	}
 	p.exists, p.listed, p.got = false, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
@@ -156,14 +152,18 @@ func (s *soak) living() []*soakPrincipal {
 // ruleChoice says which rules there are.
 type ruleChoice struct {
 	foo, extra, vault, ci, narrow bool
+	guests, team, ops, aged       bool
 	version                       int // of what foo and ci give
 }
 
 // soakRule is one rule, as this test understands it.
 type soakRule struct {
+	account          string
 	kind             rules.Kind
 	path, prefix     string
 	username, groups string
+	tagged, member   bool
+	maxAge           time.Duration
 }
 
 // soakRules are the rules that were last written and are right.
@@ -186,23 +186,62 @@ func (c ruleChoice) rules() []soakRule {
 		if c.narrow {
 			prefix = "tmp-foo-2"
 		}
-		list = append(list, soakRule{rules.User, "/", prefix, fmt.Sprintf("%sfoo-%d", soakMark, c.version), "system:masters"})
+		list = append(list, newRule(rules.User, "/", prefix, fmt.Sprintf("foo-%d", c.version), "system:masters"))
 	}
 	if c.extra {
-		list = append(list, soakRule{rules.User, "/", "tmp-foo-1", soakMark + "extra", "auditors"})
+		list = append(list, newRule(rules.User, "/", "tmp-foo-1", "extra", "auditors"))
 	}
 	if c.vault {
-		list = append(list, soakRule{rules.User, "/vault/", "v-", soakMark + "vault:${userName}", "developers"})
+		r := newRule(rules.User, "/vault/", "v-", "vault:${userName}", "developers")
+		if c.aged {
+			r.maxAge = soakAge
+		}
+		list = append(list, r)
 	}
 	if c.ci {
-		list = append(list, soakRule{rules.Role, "/ci/", "deploy-", fmt.Sprintf("%sci-%d", soakMark, c.version), "deployers"})
+		list = append(list, newRule(rules.Role, "/ci/", "deploy-", fmt.Sprintf("ci-%d", c.version), "deployers"))
+	}
+	if c.guests {
+		r := newRule(rules.User, "/", "guest-", fmt.Sprintf("guest-%d", c.version), "guests")
+		r.account = otherAccount
+		list = append(list, r)
+	}
+	if c.team {
+		r := newRule(rules.User, "/team/", "t-", "team", "team")
+		r.tagged = true
+		list = append(list, r)
+	}
+	if c.ops {
+		r := newRule(rules.User, "/team/", "t-", "ops", "operators")
+		r.member = true
+		list = append(list, r)
 	}
 	return list
 }
 
+// soakAge is how long somebody is let in by a rule with a maxAge.
+const soakAge = 25 * time.Minute
+
+// newRule is one without conditions.
+//
+//nolint:revive // a rule's fields, in their order
+func newRule(kind rules.Kind, path, prefix, username, groups string) soakRule {
+	return soakRule{account: accountID, kind: kind, path: path, prefix: prefix, username: soakMark + username, groups: groups}
+}
+
 func (r soakRule) text() string {
-	return "- arnRegex: ^arn:aws:iam::" + accountID + ":" + string(r.kind) + r.path + r.prefix + "[^/]*$\n" +
+	text := "- arnRegex: ^arn:aws:iam::" + r.account + ":" + string(r.kind) + r.path + r.prefix + "[^/]*$\n" +
 		"  username: " + r.username + "\n  groups: [" + r.groups + "]\n"
+	if r.tagged {
+		text += "  tags: {team: dev}\n"
+	}
+	if r.member {
+		text += "  iamGroups: [ops]\n"
+	}
+	if r.maxAge > 0 {
+		text += "  maxAge: " + r.maxAge.String() + "\n"
+	}
+	return text
 }
 
 func rulesData(list []soakRule, edit int) soakData {
@@ -214,15 +253,16 @@ func rulesData(list []soakRule, edit int) soakData {
 }
 
 // grant is what the rules give a principal, nil for nothing.
-func grant(list []soakRule, n soakName) *grantedTo {
+func (s *soak) grant(p *soakPrincipal) *grantedTo {
 	var username string
 	var groups []string
-	for _, r := range list {
-		if r.kind != n.kind || r.path != n.path || !strings.HasPrefix(n.name, r.prefix) {
+	for _, r := range s.given.list {
+		old := r.maxAge > 0 && !s.now().Before(p.made.Add(r.maxAge))
+		if !r.could(p.soakName) || r.tagged && !p.tagged || r.member && !p.member || old {
 			continue
 		}
 		if groups = append(groups, r.groups); username == "" {
-			username = strings.ReplaceAll(r.username, "${userName}", n.name)
+			username = strings.ReplaceAll(r.username, "${userName}", p.name)
 		}
 	}
 	if groups == nil {
@@ -230,6 +270,16 @@ func grant(list []soakRule, n soakName) *grantedTo {
 	}
 	g := says(username, groups)
 	return &g
+}
+
+// could reports whether a rule could let somebody in, by the ARN.
+func (r soakRule) could(n soakName) bool {
+	return r.account == n.account && r.kind == n.kind && r.path == n.path && strings.HasPrefix(n.name, r.prefix)
+}
+
+// grantable reports whether any rule could.
+func (s *soak) grantable(p *soakPrincipal) bool {
+	return slices.ContainsFunc(s.given.list, func(r soakRule) bool { return r.could(p.soakName) })
 }
 
 // retrack notes since when things are as they are.
@@ -251,7 +301,7 @@ func (s *soak) track(next map[string]*soakTrack, key string, t soakTrack) {
 	}
 	t.kind, t.exists, t.since = t.by.kind, t.by.exists, s.now()
 	s.place(&t)
-	granted := grant(s.given.list, t.by.soakName)
+	granted := s.grant(t.by)
 	if t.exists && !t.taken {
 		t.want = granted
 	}

@@ -20,7 +20,7 @@ type replica struct {
 	*soak
 	name   string
 	rec    *AWSAuthReconciler
-	lister *principals.Lister
+	lister *principals.Accounts
 
 	active bool      // believes to hold the Lease
 	busy   bool      // stands still in the middle of a refresh

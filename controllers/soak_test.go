@@ -177,11 +177,12 @@ func newSoak(t *testing.T, scenario soakScenario, seed uint64) *soak {
 	s.config.RefreshInterval = []time.Duration{time.Minute, 15 * time.Second, 30 * time.Second, 2 * time.Minute}[seed%4]
 	s.config.Removal.Hold = soakHold
 	s.iam = soakIAM{all: map[string]*soakPrincipal{}, tracks: map[string]*soakTrack{}}
-	s.check = soakCheck{window: map[rules.Kind]map[string]time.Time{}, off: map[string]time.Time{}, held: map[string]time.Time{}}
+	s.check = soakCheck{window: map[string]map[string]time.Time{}, off: map[string]time.Time{}, held: map[string]time.Time{}}
 	s.doc.original = map[string]*string{}
 	for _, name := range []string{"A", "B"} {
 		s.replicas = append(s.replicas, &replica{soak: s, name: name})
 	}
+	s.beginIAM()
 	if s.entries {
 		s.beginEKS()
 	}
@@ -229,11 +230,11 @@ func (s *soak) begin() {
 		"mapUsers":    person,
 		"mapAccounts": "- \"210987654321\"\n",
 	})
-	s.editRules(ruleChoice{foo: true, vault: true, ci: true})
+	s.editRules(ruleChoice{foo: true, vault: true, ci: true, guests: true, team: true})
 	for i := range 16 {
 		s.create(fooUser(i))
 	}
-	s.create(soakName{rules.Role, "/ci/", "deploy-1"})
+	s.create(soakName{accountID, rules.Role, "/ci/", "deploy-1"})
 	s.replicas[0].start()
 	s.after(time.Minute, s.act)
 	s.after(20*time.Minute, s.turn)

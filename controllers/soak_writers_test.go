@@ -17,20 +17,24 @@ import (
 // changes are what happens to users, rules and aws-auth in any weather.
 func (s *soak) changes() []func() {
 	return []func(){
-		s.come, s.come, s.come, s.go1, s.go1, s.crowd,
+		s.describe, s.describe, s.come, s.come, s.come, s.go1, s.go1, s.crowd,
 		s.rulesEdit, s.rulesEdit, s.slip, s.badRules, s.approve,
 		s.write, s.write, s.write, s.write, s.write,
 	}
 }
 
 func (s *soak) anyName() soakName {
-	switch s.rand.IntN(6) {
+	switch s.rand.IntN(9) {
+	case 3:
+		return soakName{otherAccount, rules.User, "/", fmt.Sprintf("guest-%02d", s.rand.IntN(14))}
+	case 4, 5:
+		return soakName{accountID, rules.User, "/team/", fmt.Sprintf("t-%02d", s.rand.IntN(14))}
 	case 0:
-		return soakName{rules.User, "/vault/", fmt.Sprintf("v-%02d", s.rand.IntN(8))}
+		return soakName{accountID, rules.User, "/vault/", fmt.Sprintf("v-%02d", s.rand.IntN(8))}
 	case 1:
-		return soakName{rules.Role, "/ci/", fmt.Sprintf("deploy-%d", s.rand.IntN(5))}
+		return soakName{accountID, rules.Role, "/ci/", fmt.Sprintf("deploy-%d", s.rand.IntN(5))}
 	case 2:
-		return soakName{rules.User, "/", fmt.Sprintf("other-%d", s.rand.IntN(5))}
+		return soakName{accountID, rules.User, "/", fmt.Sprintf("other-%d", s.rand.IntN(5))}
 	default:
 		return fooUser(s.rand.IntN(30))
 	}
@@ -48,7 +52,7 @@ func (s *soak) go1() {
 func (s *soak) crowd() {
 	leave := s.odds(2)
 	for i := range 30 {
-		switch p := s.named(rules.User, fooUser(i).name); {
+		switch p := s.named(fooUser(i)); {
 		case p == nil && !leave && !s.odds(3):
 			s.create(fooUser(i))
 		case p != nil && leave && !s.odds(3):
@@ -83,7 +87,15 @@ func (s *soak) editRules(c ruleChoice) {
 
 func (s *soak) rulesEdit() {
 	c := s.given.choice
-	switch s.rand.IntN(6) {
+	switch s.rand.IntN(10) {
+	case 4:
+		c.guests = !c.guests
+	case 5:
+		c.team = !c.team
+	case 6:
+		c.ops = !c.ops
+	case 7:
+		c.aged = !c.aged
 	case 0:
 		c.version++
 	case 1:
