@@ -82,13 +82,14 @@ func (s *soak) iamOf(c aws.Config) *iam.Client {
 }
 
 // newLister reads both accounts.
-func (s *soak) newLister() *principals.Accounts {
-	own, other := s.awsConfig(soakWire{s.aws}), s.awsConfig(soakFrozen{soakWire{s.aws}, s})
+func (r *replica) newLister() *principals.Accounts {
+	s := r.soak
+	own, other := s.awsConfig(soakHanging{soakWire{s.aws}, r}), s.awsConfig(soakFrozen{soakWire{s.aws}, s})
 	other.Credentials = otherCredentials()
 	read := func(c aws.Config, account string) *principals.Lister {
 		config := principals.Config{
 			IAM: s.iamOf(c), STS: sts.NewFromConfig(c, func(o *sts.Options) { o.HTTPSignerV4 = s.signer() }),
-			Credentials: c.Credentials, Now: s.now, AccountID: account,
+			Credentials: c.Credentials, Now: r.time, AccountID: account,
 		}
 		if account != "" {
 			config.Partition = "aws"
@@ -108,6 +109,7 @@ type soakLister struct{ *replica }
 func (l soakLister) List(ctx context.Context, needs rules.Needs) principals.Listing {
 	listing := l.lister.List(ctx, needs)
 	l.listed = l.now()
+	l.pay()
 	if l.stallAt == listStall {
 		l.stallAt = 0
 		l.stall(l.replica)

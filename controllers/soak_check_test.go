@@ -42,6 +42,7 @@ func (s *soak) bound() time.Duration { return s.config.RefreshInterval*107/100 +
 
 // judge holds a write of a replica against the rules of writing.
 func (s *soak) judge(r *replica, old, now soakData) {
+	s.judgePause(r)
 	for key := range both(old, now) {
 		s.summary.Checks++
 		switch key {
@@ -179,7 +180,7 @@ func (s *soak) judgeRemoval(r *replica, key string) bool {
 		s.violation("%s was never anybody", key)
 	case t.want != nil && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
-	case t.exists && !t.taken && t.want == nil && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
+	case t.exists && !t.taken && t.want == nil && !s.held(key) && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
 		return true
 	}
 	return false
@@ -200,7 +201,7 @@ func (s *soak) judgeAddition(r *replica, key string, g grantedTo) {
 		return
 	}
 	want := s.grant(t.by)
-	if s.given.at.Before(r.began) && s.informed(r, t.by) && (want == nil || *want != g) {
+	if s.given.at.Before(r.began) && s.informed(r, t.by) && !s.capped(t.by) && (want == nil || *want != g) {
 		s.violation("%s writes %v for %s; the rules give %v", r.name, g, key, want)
 	}
 }
@@ -229,7 +230,7 @@ func (s *soak) judgeAccount(group string, gone []string, whole int) {
 		}
 	}
 	limits := removal.Defaults()
-	if n := went + more; more > 0 && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
+	if n := went + more; more > 0 && s.now().After(s.calm.clock) && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
 		s.violation("%d of %d %s lose access at once, %d before", more, whole, group, went)
 	}
 }
@@ -332,7 +333,7 @@ func (s *soak) checkHeld(key string, t *soakTrack, since, calm time.Time) {
 		s.violation("%s is held although somebody else's entry stands for it", key)
 	case approved:
 		s.violation("%s is held although its removal is approved", key)
-	case s.now().Sub(later(s.check.held[key].Add(soakHold), calm)) > 2*s.bound():
+	case s.now().Sub(later(later(s.check.held[key].Add(soakHold), calm), s.calm.clock)) > 2*s.bound():
 		s.violation("%s is held since %s", key, s.check.held[key])
 	}
 }
@@ -341,72 +342,4 @@ func (s *soak) checkHeld(key string, t *soakTrack, since, calm time.Time) {
 func (s *soak) held(key string) bool {
 	s.readRecords()
 	return s.check.holds[key]
-}
-
-// checkRecord: after a refresh that ended well the record is what stands.
-func (s *soak) checkRecord(r *replica) {
-	if r.met || s.depth > 0 || s.doc.missing {
-		return
-	}
-	record := s.recorded()
-	stands := map[string]bool{}
-	held, counted := map[string]map[string]bool{}, map[string]int{}
-	hold := func(kind rules.Kind, arn string) {
-		group := string(kind) + "s of " + accountIn(arn)
-		if held[group] == nil {
-			held[group] = map[string]bool{}
-		}
-		held[group][strings.ToLower(arn)] = true
-	}
-	entries := map[string]bool{}
-	for _, o := range s.recordedEntries().Entries {
-		entries[strings.ToLower(o.ARN)] = true
-		if !o.HeldSince.IsZero() && s.now().After(s.calm.eks.Add(s.bound())) && s.eks.entries[strings.ToLower(o.ARN)].ours {
-			hold(o.Kind, o.ARN)
-		}
-	}
-	for arn, e := range s.eks.entries {
-		s.summary.Checks++
-		if e.ours && !entries[arn] {
-			s.violation("the access entry of %s carries our tag, but is not in the record", arn)
-		}
-	}
-	for _, o := range record.Entries {
-		if o.Forget.IsZero() {
-			stands[ownedTrack(o)+" "+o.Digest] = true
-		}
-		if _, in := s.reader.ours(s.doc.data, o.Kind)[ownedTrack(o)]; in && !o.HeldSince.IsZero() {
-			hold(o.Kind, o.ARN)
-		}
-	}
-	for _, x := range record.Removals {
-		counted[string(x.Kind)+"s of "+x.AccountID] += x.Count
-	}
-	for group, list := range held {
-		s.summary.Checks++
-		// Who went from one store while the other could not be asked counts twice.
-		maps.DeleteFunc(list, func(arn string, _ bool) bool { return !s.check.window[group][arn].IsZero() && s.entries })
-		twice := s.entries && s.now().Sub(s.calm.eks) < soakHold+2*s.bound()
-		if n := len(list); n > 0 && !twice && n+counted[group] <= removal.Defaults().MaxCount {
-			s.violation("%d %s are held, which are not too many", n, group)
-		}
-	}
-	for _, kind := range rules.Kinds() {
-		s.summary.Checks++
-		if readable := s.reader.readable(s.doc.data[kind.DataKey()]); !readable {
-			continue
-		}
-		for key, g := range s.reader.ours(s.doc.data, kind) {
-			s.summary.Checks++
-			if !stands[key+" "+digestOf(g)] {
-				s.violation("%s stands in aws-auth, but not in the record", key)
-			}
-			delete(stands, key+" "+digestOf(g))
-		}
-		for key := range stands {
-			if !r.applied && strings.HasPrefix(key, string(kind)+" ") {
-				s.violation("%s stands in the record, but not in aws-auth", key)
-			}
-		}
-	}
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -86,7 +87,7 @@ func (s *soak) eksOwner() string { return s.namespace + "/rules" }
 // accessEntries is a replica's way to EKS, one call after the other.
 func (r *replica) accessEntries() EntryTarget {
 	return accessentry.New(accessentry.Config{
-		EKS: r.eksClient(soakEKSWire{soakWire{r.aws}, r}), Name: eksCluster, Owner: r.eksOwner(), Now: r.now, AtOnce: 1,
+		EKS: r.eksClient(soakEKSWire{soakWire{r.aws}, r}), Name: eksCluster, Owner: r.eksOwner(), Now: r.time, AtOnce: 1,
 	})
 }
 
@@ -99,6 +100,11 @@ type soakEKSWire struct {
 // Do is what an aws.HTTPClient does.
 func (w soakEKSWire) Do(req *http.Request) (*http.Response, error) {
 	r := w.r
+	if r.hangs.After(r.now()) && r.odds(8) {
+		r.hung.Store(true)
+		r.calm.eks = later(r.calm.eks, r.now())
+		return nil, context.DeadlineExceeded
+	}
 	r.calls++
 	if r.dead || r.calls == r.dieAt && r.odds(2) {
 		r.dead = true

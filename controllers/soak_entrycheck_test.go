@@ -12,6 +12,7 @@ import (
 
 // judgeEntries holds a replica's call to EKS against the rules of writing.
 func (s *soak) judgeEntries(r *replica, before map[string]soakEKSItem) {
+	s.judgePause(r)
 	recorded := map[string]bool{}
 	for _, o := range s.recordedEntries().Entries {
 		recorded[strings.ToLower(o.ARN)] = true
@@ -52,7 +53,7 @@ func (s *soak) judgeEntry(r *replica, key string, old, now soakEKSItem) {
 		return
 	}
 	want := s.grant(t.by)
-	if !s.given.at.Before(r.began) || !s.informed(r, t.by) {
+	if !s.given.at.Before(r.began) || !s.informed(r, t.by) || s.capped(t.by) {
 		return
 	}
 	if want == nil || now.username != want.username && now.username != old.username {
@@ -138,7 +139,7 @@ func (s *soak) calmOf(t *soakTrack) time.Time {
 	arn := strings.ToLower(t.by.arn())
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
 	if t.taken && t.other { // only of those who are granted access it is known
-		calm = later(calm, s.awsCalm(t.by))
+		calm = later(calm, s.awsCalm(t.by).Add(s.bound()))
 	}
 	if t.store == inDoc {
 		calm = later(calm, s.calm.doc[t.kind])

@@ -21,6 +21,7 @@ type soakCalm struct {
 	api     time.Time // reading and writing ConfigMaps
 	eks     time.Time // access entries
 	process time.Time // nobody refreshes
+	clock   time.Time // a clock was wrong, so that holds may be, too
 	doc     map[rules.Kind]time.Time
 }
 
@@ -41,7 +42,7 @@ func (s *soak) act() {
 	}
 	if !s.storm {
 		s.pick(changes)
-		s.after(s.between(20*time.Second, 4*time.Minute), s.act)
+		s.after(s.between(30*time.Second, 6*time.Minute), s.act)
 		return
 	}
 	if s.odds(2) {
@@ -49,7 +50,7 @@ func (s *soak) act() {
 	} else {
 		s.pick(troubles)
 	}
-	s.after(s.between(time.Second, time.Minute), s.act)
+	s.after(s.between(2*time.Second, 100*time.Second), s.act)
 }
 
 func (s *soak) pick(from []func()) {
@@ -63,7 +64,7 @@ func (s *soak) troubles() []func() {
 		s.failAWS, s.failAWS, s.failAWS, s.lagAWS, s.wrongAccount,
 		s.failAPI, s.contend,
 		s.kill, s.kill, s.handOver, s.noLeader, s.standStill, s.standStill,
-		s.freeze, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
+		s.freeze, s.jump, s.hang, s.hang, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
 	}
 }
 
@@ -98,7 +99,7 @@ func (s *soak) troubleAWS(kind string, f fakeaws.Fault) {
 // renewCredentials has every replica ask again who it is.
 func (s *soak) renewCredentials() {
 	for _, r := range s.replicas {
-		r.lister = s.newLister()
+		r.lister = r.newLister()
 	}
 }
 
@@ -291,11 +292,16 @@ func (s *soak) stall(r *replica) {
 		return
 	}
 	s.summary.fault("process stood still")
-	long := s.between(time.Second, 90*time.Second)
+	r.stand(s.between(time.Second, 90*time.Second))
+}
+
+// stand lets time pass for everybody else.
+func (r *replica) stand(long time.Duration) {
+	s, next := r.soak, r.other(r)
 	s.note("%s stands still for %s at call %d", r.name, long, r.calls)
 	began, calls, applied := r.began, r.calls, r.applied
 	r.busy, s.depth = true, s.depth+1
-	if takeover := 15 * time.Second; long > takeover {
+	if takeover := 15 * time.Second; long > takeover && !next.active {
 		s.calm.process = later(s.calm.process, s.now().Add(takeover))
 		s.after(takeover, next.start)
 		s.after(long+s.between(0, 5*time.Second), func() { r.active = false })

@@ -111,6 +111,7 @@ func (s *soak) change(p *soakPrincipal, tag bool) {
 	}
 	p.touched = s.now()
 	s.note("%s: tagged %v, member %v", p.arn(), p.tagged, p.member)
+	s.tell()
 	s.retrack()
 }
 
@@ -140,6 +141,9 @@ func (s *soak) awsCalm(p *soakPrincipal) time.Time {
 // informed reports whether a replica has listed what rules look at of somebody
 // as it is.
 func (s *soak) informed(r *replica, p *soakPrincipal) bool {
+	if s.given.choice.aged && s.calm.clock.After(s.now()) && p.path == "/vault/" {
+		return false // by whose clock?
+	}
 	return p.touched.Before(r.listed) && p.made.Before(r.listed) && (p.touched.IsZero() || s.now().After(s.awsCalm(p).Add(2*s.bound())))
 }
 

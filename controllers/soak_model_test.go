@@ -123,6 +123,7 @@ func (s *soak) create(n soakName) {
 	p.made, p.tagged, p.member = s.now().Truncate(time.Second), false, false
 	p.exists, p.listed, p.got = true, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
 	s.note("created %s", n.arn())
+	s.tell()
 	s.retrack()
 }
 
@@ -135,6 +136,7 @@ func (s *soak) remove(p *soakPrincipal) {
 	}
 	p.exists, p.listed, p.got = false, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
 	s.note("deleted %s", p.arn())
+	s.tell()
 	s.retrack()
 }
 
@@ -153,7 +155,8 @@ func (s *soak) living() []*soakPrincipal {
 type ruleChoice struct {
 	foo, extra, vault, ci, narrow bool
 	guests, team, ops, aged       bool
-	version                       int // of what foo and ci give
+	capped                        bool // foo has a maxMatches
+	version                       int  // of what foo and ci give
 }
 
 // soakRule is one rule, as this test understands it.
@@ -164,6 +167,7 @@ type soakRule struct {
 	username, groups string
 	tagged, member   bool
 	maxAge           time.Duration
+	maxMatches       int
 }
 
 // soakRules are the rules that were last written and are right.
@@ -186,7 +190,11 @@ func (c ruleChoice) rules() []soakRule {
 		if c.narrow {
 			prefix = "tmp-foo-2"
 		}
-		list = append(list, newRule(rules.User, "/", prefix, fmt.Sprintf("foo-%d", c.version), "system:masters"))
+		r := newRule(rules.User, "/", prefix, fmt.Sprintf("foo-%d", c.version), "system:masters")
+		if c.capped {
+			r.maxMatches = 12
+		}
+		list = append(list, r)
 	}
 	if c.extra {
 		list = append(list, newRule(rules.User, "/", "tmp-foo-1", "extra", "auditors"))
@@ -238,6 +246,9 @@ func (r soakRule) text() string {
 	if r.member {
 		text += "  iamGroups: [ops]\n"
 	}
+	if r.maxMatches > 0 {
+		text += fmt.Sprintf("  maxMatches: %d\n", r.maxMatches)
+	}
 	if r.maxAge > 0 {
 		text += "  maxAge: " + r.maxAge.String() + "\n"
 	}
@@ -275,6 +286,11 @@ func (s *soak) grant(p *soakPrincipal) *grantedTo {
 // could reports whether a rule could let somebody in, by the ARN.
 func (r soakRule) could(n soakName) bool {
 	return r.account == n.account && r.kind == n.kind && r.path == n.path && strings.HasPrefix(n.name, r.prefix)
+}
+
+// capped reports whether a rule that could let somebody in has a maxMatches.
+func (s *soak) capped(p *soakPrincipal) bool {
+	return slices.ContainsFunc(s.given.list, func(r soakRule) bool { return r.could(p.soakName) && r.maxMatches > 0 })
 }
 
 // grantable reports whether any rule could.
@@ -325,7 +341,8 @@ func (s *soak) place(t *soakTrack) {
 	e, there := s.eks.entries[strings.ToLower(t.by.arn())]
 	inEKS, inDocument := there && !e.ours, s.doc.foreign[strings.ToLower(t.by.entryARN())]
 	both := s.entries && s.reads(inDoc) && s.reads(inEntries)
-	t.free = !s.selected(t.store)
+	// A rule that matches too many grants only to whom it has granted before.
+	t.free = !s.selected(t.store) || s.capped(t.by)
 	if t.store == inEntries {
 		t.taken, t.other = inEKS || both && inDocument, !inEKS
 		return

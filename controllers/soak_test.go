@@ -32,7 +32,8 @@ const (
 // must always be true; see soakCheck.
 //
 // SOAK_SEED repeats one run, SOAK_HOURS is how many simulated hours it takes,
-// SOAK_TIME (such as 10m) goes on with new seeds for that long.
+// SOAK_TIME (such as 10m) goes on with new seeds for that long, both scenarios
+// together.
 func TestSoak(t *testing.T) { soakFor(t, soakScenario{}) }
 
 // TestSoakAccessEntries does the same where grants go into access entries, too:
@@ -64,7 +65,7 @@ func soakFor(t *testing.T, scenario soakScenario) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for time.Since(begun) < length && !t.Failed() {
+		for time.Since(begun) < length/2 && !t.Failed() { // there are two scenarios
 			total.add(soakOnce(t, scenario, seed, hours))
 			seed = rand.Uint64N(1_000_000_000)
 		}
@@ -115,6 +116,8 @@ type soak struct {
 	check soakCheck
 	api   soakAPI
 	eks   soakEKS
+
+	paused, hangs time.Time // since when; until when
 
 	reader soakReader
 }
@@ -266,6 +269,7 @@ func (s *soak) run(until time.Time) {
 		}
 		if at.After(s.now()) {
 			s.clock.SetTime(at)
+			s.retrack() // somebody may be too old now
 		}
 		do()
 		s.retrack()

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the fault test of the refresher with one random seed after the other for
-# SOAK_TIME (default 10m): ten simulated hours of trouble each, or SOAK_HOURS.
-# With SOAK_SEED it repeats the run of that seed and ends.
+# SOAK_TIME (default 10m): ten simulated hours of trouble each, or SOAK_HOURS,
+# half of the time with aws-auth alone and half with access entries, too.
+# With SOAK_SEED it repeats the runs of that seed and ends.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 script='soak'
@@ -23,6 +24,6 @@ else
   say "new seeds for $SOAK_TIME; each run says its seed, which SOAK_SEED=... repeats"
 fi
 cd controllers
-"$work/controllers.test" -test.run '^TestSoak$' -test.v -test.timeout 0 ||
+"$work/controllers.test" -test.run '^TestSoak(AccessEntries)?$' -test.v -test.timeout 0 ||
   refuse "something happened that must never happen (see above)"
 say "ok: no violation, after $(clock "$SECONDS")"
