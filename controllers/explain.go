@@ -14,9 +14,11 @@ import (
 // Explanation is why an identity is or is not let in.
 type Explanation struct {
 	// Principal is the user or the role behind the identity, as listed; Listed
-	// tells whether it was there, Looked whether its kind was listed at all.
+	// tells whether it was there, Looked whether its kind was listed at all,
+	// Unlisted why not, where that was tried.
 	Principal      rules.Principal
 	Listed, Looked bool
+	Unlisted       error
 	// Canonical is the ARN that EKS looks up: a role's without path.
 	Canonical string
 	// Session is the session's name where the identity is a role's session.
@@ -81,7 +83,7 @@ func Explain(d PlanData, identity string) (Explanation, error) {
 // known, which is unique within an account.
 func (x *Explanation) find(d PlanData, a arn.ARN) {
 	kind := x.Principal.Kind
-	x.Looked = slices.Contains(d.Listed, kind)
+	x.Looked, x.Unlisted = d.looked(kind, a.AccountID), d.unlisted(kind, a.AccountID)
 	at := slices.IndexFunc(d.Principals, func(p rules.Principal) bool {
 		if p.Kind != kind {
 			return false

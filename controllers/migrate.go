@@ -123,7 +123,7 @@ func (m *migration) principal(e awsauth.Entry, a arn.ARN) (p rules.Principal, no
 	if at >= 0 {
 		return m.data.Principals[at], ""
 	}
-	if slices.Contains(m.data.Listed, kind) && (len(m.data.Accounts) == 0 || slices.Contains(m.data.Accounts, a.AccountID)) {
+	if m.data.looked(kind, a.AccountID) {
 		return rules.Principal{}, fmt.Sprintf("there is no such %s; EKS makes access entries only for those that exist", kind)
 	}
 	if kind == rules.Role {

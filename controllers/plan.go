@@ -1,20 +1,15 @@
 package controllers
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -29,6 +24,8 @@ type PlanData struct {
 	Listed     []rules.Kind
 	// Accounts are whose principals were listed; none if only they tell.
 	Accounts []string
+	// Unlisted are frozen: nothing is concluded from who is missing there.
+	Unlisted []Unlisted
 	Options  rules.Options
 	Removal  removal.Settings
 	Adopt    bool
@@ -104,6 +101,9 @@ func confirmGone(ledger *removal.Ledger, d PlanData, recorded map[string]rules.K
 	for _, account := range d.accounts() {
 		for _, ago := range []time.Duration{2 * time.Minute, time.Minute} {
 			for _, kind := range d.Listed {
+				if d.unlisted(kind, account) != nil {
+					continue
+				}
 				ledger.Observe(removal.Observation{
 					AccountID: account, Kind: kind, PathPrefix: "/", Complete: true, Begun: d.Now.Add(-ago),
 					Has: func(foldedARN string) bool { return there[foldedARN] },
@@ -112,7 +112,7 @@ func confirmGone(ledger *removal.Ledger, d PlanData, recorded map[string]rules.K
 		}
 	}
 	for principal, kind := range recorded {
-		if !there[arn.Fold(principal)] && slices.Contains(d.Listed, kind) {
+		if !there[arn.Fold(principal)] && slices.Contains(d.Listed, kind) && d.unlisted(kind, accountOf(principal)) == nil {
 			ledger.Confirm(principal, d.Now.Add(-time.Second), false)
 		}
 	}
@@ -128,90 +128,4 @@ func recordedARNs(s Situation) map[string]rules.Kind {
 		recorded[o.ARN] = o.Kind
 	}
 	return recorded
-}
-
-// LiveConfig says where ReadLive reads.
-type LiveConfig struct {
-	Cluster   *rest.Config
-	Namespace string
-	Names     Names
-	Lister    Lister
-	// Rules replace those in the cluster; nil reads those.
-	Rules   *corev1.ConfigMap
-	Options rules.Options
-	// Target and EKSCluster, the cluster's name in EKS, are what the controller
-	// has; EKS reads the access entries, nil without the name.
-	Target     Target
-	EKSCluster string
-	EKS        EntryReader
-	// Identity is whose access entries are read for Explain; empty: nobody's.
-	Identity string
-}
-
-// EntryReader reads access entries. The methods are those of
-// *accessentry.Cluster.
-type EntryReader interface {
-	Mode(ctx context.Context) (accessentry.Mode, error)
-	Look(ctx context.Context, record accessentry.Record, ids map[string]string) accessentry.View
-	Find(ctx context.Context, match func(principalARN string) bool) ([]accessentry.Existing, error)
-}
-
-// ReadLive reads the data for a plan from the cluster and from IAM.
-func ReadLive(ctx context.Context, c LiveConfig) (PlanData, error) {
-	core, err := corev1client.NewForConfig(c.Cluster)
-	if err != nil {
-		return PlanData{}, fmt.Errorf("configuring the Kubernetes client: %w", err)
-	}
-	s := store{configMaps: core.ConfigMaps(c.Namespace), names: c.Names}
-	d := PlanData{Rules: c.Rules}
-	for name, to := range map[string]**corev1.ConfigMap{c.Names.Rules: &d.Rules, c.Names.AWSAuth: &d.AWSAuth, c.Names.State: &d.State} {
-		if *to != nil {
-			continue
-		}
-		if *to, err = s.get(ctx, name); err != nil {
-			return PlanData{}, err
-		}
-	}
-	if d.Rules == nil {
-		return PlanData{}, fmt.Errorf("%w %s/%s; give rules with --rules", errRulesMissing, c.Namespace, c.Names.Rules)
-	}
-	if d.AWSAuth == nil {
-		d.AWSAuth = &corev1.ConfigMap{}
-		d.AWSAuth.Namespace, d.AWSAuth.Name = c.Namespace, c.Names.AWSAuth
-	}
-	targets, err := c.chooseTargets(ctx, &d)
-	if err != nil {
-		return PlanData{}, err
-	}
-	options := c.Options
-	options.AccessEntries = targets.selected
-	set, err := rules.Parse(d.Rules.Data, options)
-	if err != nil {
-		return d, nil //nolint:nilerr // NewPlan says so, with the place
-	}
-	listing := c.Lister.List(ctx, set.Needs())
-	if err := d.TakeListing(listing); err != nil {
-		return d, err
-	}
-	err = c.look(ctx, &d)
-	return d, err
-}
-
-// TakeListing adds what was listed. A listing that is not complete is an error.
-func (d *PlanData) TakeListing(l principals.Listing) error {
-	for _, one := range append([]principals.Listing{l}, l.Others...) {
-		if kind, err := failure(one); err != nil {
-			return fmt.Errorf("listing IAM %ss of account %s: %w", kind, cmp.Or(one.AccountID, "unknown"), err)
-		}
-		d.Principals = append(d.Principals, one.Principals...)
-		if one.AccountID != "" {
-			d.Accounts = append(d.Accounts, one.AccountID)
-		}
-	}
-	for kind, scope := range scopes(l) {
-		if scope.Asked {
-			d.Listed = append(d.Listed, kind)
-		}
-	}
-	return nil
 }

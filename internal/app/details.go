@@ -31,21 +31,22 @@ type awsDetail struct {
 
 const detailsCommand = "aws iam get-account-authorization-details"
 
-// details reads what the AWS CLI printed, as JSON or YAML, into d. A kind of
-// which there is nobody counts as not listed: --filter leaves it empty, too.
-func (in *inputs) details(flag, name string, d *controllers.PlanData) error {
+// details reads what the AWS CLI printed, as JSON or YAML, and tells the kinds
+// that it lists. One of which there is nobody counts as not listed: --filter
+// leaves it empty, too.
+func (in *inputs) details(flag, name string) (found []rules.Principal, kinds []rules.Kind, err error) {
 	text, err := in.read(flag, name)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	var list accountDetails
 	switch err := yaml.Unmarshal(text, &list); {
 	case err != nil:
-		return fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), detailsCommand, parseError(err))
+		return nil, nil, fmt.Errorf("%s is not what `%s` prints: %s", fileName(name), detailsCommand, parseError(err))
 	case list.UserDetailList == nil && list.RoleDetailList == nil:
-		return fmt.Errorf("%s has no UserDetailList; it should be what `%s --output json` prints", fileName(name), detailsCommand)
+		return nil, nil, fmt.Errorf("%s has no UserDetailList; it should be what `%s --output json` prints", fileName(name), detailsCommand)
 	case list.IsTruncated || list.NextToken != "":
-		return fmt.Errorf("%s is only a part of the listing; run `%s` without --max-items and --no-paginate", fileName(name), detailsCommand)
+		return nil, nil, fmt.Errorf("%s is only a part of the listing; run `%s` without --max-items and --no-paginate", fileName(name), detailsCommand)
 	}
 	for _, part := range []struct {
 		field string
@@ -55,19 +56,19 @@ func (in *inputs) details(flag, name string, d *controllers.PlanData) error {
 		if part.list == nil || len(*part.list) == 0 {
 			continue
 		}
-		d.Listed = append(d.Listed, part.kind)
+		kinds = append(kinds, part.kind)
 		for i, p := range *part.list {
 			principal, err := p.principal(part.kind)
 			if err != nil {
-				return fmt.Errorf("%s: %s[%d]: %w", fileName(name), part.field, i, err)
+				return nil, nil, fmt.Errorf("%s: %s[%d]: %w", fileName(name), part.field, i, err)
 			}
 			principal.Details = &rules.Details{
 				IAMGroups: p.GroupList, Tags: p.Tags, PermissionsBoundary: p.PermissionsBoundary.PermissionsBoundaryARN,
 			}
-			d.Principals = append(d.Principals, principal)
+			found = append(found, principal)
 		}
 	}
-	return nil
+	return found, kinds, nil
 }
 
 // enough refuses a listing without the details that the rules look at. What is

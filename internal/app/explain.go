@@ -65,6 +65,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 	if err != nil {
 		return err
 	}
+	noteUnlisted(cmd.ErrOrStderr(), in.data.Unlisted)
 	if err := printExplanation(cmd.OutOrStdout(), x); err != nil {
 		return err
 	}
@@ -95,6 +96,8 @@ func explainIAM(x controllers.Explanation) []string {
 		return []string{fmt.Sprintf("IAM:      %s, made %s", p.ARN, p.CreateDate.UTC().Format(time.RFC3339))}
 	case x.Listed:
 		return []string{"IAM:      " + p.ARN}
+	case x.Unlisted != nil:
+		return []string{fmt.Sprintf("IAM:      the %ss of account %s are not listed", p.Kind, p.AccountID)}
 	case x.Looked:
 		return []string{fmt.Sprintf("IAM:      there is no such %s in the listing", p.Kind)}
 	}

@@ -26,10 +26,11 @@ import (
 type migrateOptions struct {
 	Target
 	Accounts
-	clusterName                  string
-	awsAuth, state, users, roles string
-	output                       string
-	apply                        bool
+	listings
+	clusterName    string
+	awsAuth, state string
+	output         string
+	apply          bool
 }
 
 // Migrate is the command that turns an aws-auth into access entries.
@@ -61,8 +62,7 @@ nothing but files is, unless --apply is given.`,
 	flags.StringVar(&o.clusterName, "cluster-name", "", "name of the cluster in EKS; required")
 	flags.StringVar(&o.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; - is standard input; default: the cluster's")
 	flags.StringVar(&o.state, "state", "", "state ConfigMap manifest, which says what is the refresher's; default: the cluster's, and nothing with --aws-auth")
-	flags.StringVar(&o.users, "users", "", "what \"aws iam list-users\" prints, a file")
-	flags.StringVar(&o.roles, "roles", "", "what \"aws iam list-roles\" prints, a file; aws-auth does not hold the paths of roles")
+	o.listings.BindFlags(flags)
 	flags.StringVarP(&o.output, "output", "o", "commands", "what to print: commands for a shell, or json")
 	flags.BoolVar(&o.apply, "apply", false, "make the access entries; those that are there stay as they are")
 	return cmd
@@ -109,7 +109,7 @@ func (o *migrateOptions) run(cmd *cobra.Command) error {
 // read reads aws-auth, the record and the listings.
 func (o *migrateOptions) read(cmd *cobra.Command) (controllers.PlanData, error) {
 	d := controllers.PlanData{Now: time.Now()}
-	if err := onceStdin(o.awsAuth, o.state, o.users, o.roles); err != nil {
+	if err := onceStdin(append(o.files(), o.awsAuth, o.state)...); err != nil {
 		return d, err
 	}
 	files := &inputs{stdin: cmd.InOrStdin()}
@@ -125,21 +125,13 @@ func (o *migrateOptions) read(cmd *cobra.Command) (controllers.PlanData, error) 
 	if err != nil {
 		return d, err
 	}
-	needs := rules.Needs{UserPathPrefix: "/", RolePathPrefix: "/"}
-	for _, listing := range []struct {
-		flag, file string
-		kind       rules.Kind
-		need       *bool
-	}{{"--users", o.users, rules.User, &needs.Users}, {"--roles", o.roles, rules.Role, &needs.Roles}} {
-		if listing.file == "" {
-			*listing.need = o.awsAuth == "" || o.apply
-			continue
-		}
-		found, err := files.principals(listing.flag, listing.file, listing.kind)
-		if err != nil {
-			return d, err
-		}
-		d.Listed, d.Principals = append(d.Listed, listing.kind), append(d.Principals, found...)
+	if err := o.listings.read(files, &d); err != nil {
+		return d, err
+	}
+	live := o.awsAuth == "" || o.apply
+	needs := rules.Needs{
+		Users: live && len(o.userFiles) == 0, UserPathPrefix: "/",
+		Roles: live && len(o.roleFiles) == 0, RolePathPrefix: "/",
 	}
 	if !needs.Users && !needs.Roles {
 		return d, nil
@@ -157,7 +149,16 @@ func list(ctx context.Context, accounts Accounts, needs rules.Needs, d *controll
 	if err != nil {
 		return err
 	}
-	return d.TakeListing(lister.List(ctx, needs))
+	if err := d.TakeListing(lister.List(ctx, needs)); err != nil {
+		return err
+	}
+	// Here nothing would be left as it is: who is not listed would get no entry.
+	for _, u := range d.Unlisted {
+		if !errors.Is(u.Err, errNoFile) {
+			return fmt.Errorf("listing the %s: %w", unlistedName(u), u.Err)
+		}
+	}
+	return nil
 }
 
 // readCluster reads the two ConfigMaps; the state may be missing.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
@@ -86,7 +85,7 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 	}
 	o.notes(cmd.ErrOrStderr(), in, plan)
 	o.entryNotes(cmd.ErrOrStderr(), in.data.Entries, plan)
-	changed, err := o.print(cmd.OutOrStdout(), in.data.AWSAuth, plan)
+	changed, err := o.print(cmd.OutOrStdout(), in.data, plan)
 	switch {
 	case err != nil:
 		return err
@@ -105,6 +104,7 @@ func prefixLines(prefix, text string) string {
 // notes says on standard error what the diff does not show.
 func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome) {
 	note := func(format string, args ...any) { _, _ = fmt.Fprintf(w, "note: "+format+"\n", args...) }
+	noteUnlisted(w, in.data.Unlisted)
 	for _, c := range plan.Conflicts {
 		if c.Same {
 			note("%s stands in aws-auth as the rules would write it, but is not recorded as ours; --adopt takes it over", c.Grant.EntryARN)
@@ -144,9 +144,11 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 		}
 	}
 	for _, r := range plan.Evaluation.Rules {
-		if r.Matched == 0 && slices.Contains(in.data.Listed, r.Kind) {
+		frozen := slices.ContainsFunc(in.data.Unlisted, func(u controllers.Unlisted) bool { return slices.Contains(u.Kinds, r.Kind) })
+		why := plan.Elsewhere(r)
+		if r.Matched == 0 && slices.Contains(in.data.Listed, r.Kind) && (why != "" || !frozen) {
 			text := ""
-			if why := plan.Elsewhere(r); why != "" {
+			if why != "" {
 				text = ": " + why
 			}
 			note("%s rule %d matches nobody%s", r.Kind.DataKey(), r.Rule+1, text)
@@ -170,7 +172,8 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 }
 
 // print writes the result and reports whether it differs.
-func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controllers.Outcome) (changed bool, err error) {
+func (o *planOptions) print(w io.Writer, data controllers.PlanData, plan controllers.Outcome) (changed bool, err error) {
+	before, frozen := data.AWSAuth, frozenSuffix(data.Unlisted)
 	after := before.DeepCopy()
 	after.Data = maps.Clone(before.Data)
 	values := plan.Result.Document.Values()
@@ -201,10 +204,10 @@ func (o *planOptions) print(w io.Writer, before *corev1.ConfigMap, plan controll
 		if o.ClusterName != "" {
 			what = "aws-auth and access entries are"
 		}
-		_, err = fmt.Fprintf(w, "No changes: %s as the rules and IAM say.\n", what)
+		_, err = fmt.Fprintf(w, "No changes: %s as the rules and IAM say%s.\n", what, frozen)
 		return false, err
 	}
-	_, err = io.WriteString(w, strings.Join(diffs, "")+o.entryChanges(plan)+o.summary(plan))
+	_, err = io.WriteString(w, strings.Join(diffs, "")+o.entryChanges(plan)+o.summary(plan, frozen))
 	return true, err
 }
 
@@ -226,10 +229,10 @@ func unified(from, to, before, after string) string {
 	return text
 }
 
-func (o *planOptions) summary(plan controllers.Outcome) string {
+func (o *planOptions) summary(plan controllers.Outcome, frozen string) string {
 	text := fmt.Sprintf("\nPlan: %d to add, %d to change, %d to remove", len(plan.Added), len(plan.Changed), len(plan.Removed))
 	if n := len(plan.Removal.Held); n > 0 {
 		text += fmt.Sprintf(", %d more to remove after being held for %s", n, o.RemovalHold)
 	}
-	return text + ".\n" + o.entrySummary(plan)
+	return text + frozen + ".\n" + o.entrySummary(plan)
 }

@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -23,7 +21,8 @@ type sources struct {
 	Target
 	Accounts
 	Stores
-	rules, users, roles, details, awsAuth, state string
+	listings
+	rules, awsAuth, state string
 	// noRules: files without rules will do.
 	noRules bool
 	// identity is whose access entry is read; empty: nobody's.
@@ -36,9 +35,9 @@ func (s *sources) BindFlags(flags *pflag.FlagSet) {
 	s.Accounts.BindFlags(flags)
 	s.Stores.BindFlags(flags)
 	flags.StringVar(&s.rules, "rules", "", "rules ConfigMap manifest, YAML or JSON; - is standard input")
-	flags.StringVar(&s.users, "users", "", "what \"aws iam list-users\" prints, a file")
-	flags.StringVar(&s.roles, "roles", "", "what \"aws iam list-roles\" prints, a file")
-	flags.StringVar(&s.details, "details", "", "what \"aws iam get-account-authorization-details\" prints, a file; in place of --users and --roles")
+	s.listings.BindFlags(flags)
+	flags.StringArrayVar(&s.detailFiles, "details", nil,
+		"what \"aws iam get-account-authorization-details\" prints, a file; in place of --users and --roles; once for each account")
 	flags.StringVar(&s.awsAuth, "aws-auth", "", "aws-auth ConfigMap manifest; default with files: an empty one")
 	flags.StringVar(&s.state, "state", "", "state ConfigMap manifest, which says what is ours; default with files: nothing is")
 }
@@ -56,7 +55,7 @@ func (in planInput) needs(kind rules.Kind) bool {
 
 // fromFiles reports whether neither cluster nor account are read.
 func (s *sources) fromFiles() bool {
-	return s.users != "" || s.roles != "" || s.details != "" || s.awsAuth != "" || s.state != ""
+	return len(s.files()) > 0 || s.awsAuth != "" || s.state != ""
 }
 
 // read reads everything. Options say how rules are read.
@@ -65,7 +64,7 @@ func (s *sources) read(cmd *cobra.Command, options rules.Options) (planInput, er
 	if err := s.Stores.Validate(); err != nil {
 		return planInput{}, err
 	}
-	if err := onceStdin(s.rules, s.users, s.roles, s.details, s.awsAuth, s.state); err != nil {
+	if err := onceStdin(append(s.files(), s.rules, s.awsAuth, s.state)...); err != nil {
 		return planInput{}, err
 	}
 	if !s.fromFiles() {
@@ -103,29 +102,7 @@ func (s *sources) readFiles(files *inputs) (planInput, error) {
 			return in, err
 		}
 	}
-	if s.details != "" {
-		if err := files.details("--details", s.details, &in.data); err != nil {
-			return in, err
-		}
-	}
-	for _, listing := range []struct {
-		flag, file string
-		kind       rules.Kind
-	}{{"--users", s.users, rules.User}, {"--roles", s.roles, rules.Role}} {
-		if listing.file == "" {
-			continue
-		}
-		if slices.Contains(in.data.Listed, listing.kind) {
-			return in, fmt.Errorf("%s and --details both list the %ss; drop %s", listing.flag, listing.kind, listing.flag)
-		}
-		found, err := files.principals(listing.flag, listing.file, listing.kind)
-		if err != nil {
-			return in, err
-		}
-		in.data.Listed = append(in.data.Listed, listing.kind)
-		in.data.Principals = append(in.data.Principals, found...)
-	}
-	return in, nil
+	return in, s.listings.read(files, &in.data)
 }
 
 // readLive reads the cluster and the account; rules may come from a file.
