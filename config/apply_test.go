@@ -25,7 +25,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	options := envtest.CRDInstallOptions{Paths: []string{"testdata/monitoring-crds.yaml"}, ErrorIfPathMissing: true}
+	options := envtest.CRDInstallOptions{Paths: []string{"testdata/monitoring-crds.yaml", "testdata/cert-manager-crds.yaml"}, ErrorIfPathMissing: true}
 	if _, err := envtest.InstallCRDs(plane.RESTConfig(), options); err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +34,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	webhookKinds := []string{"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Secret", "Service", "ValidatingWebhookConfiguration"}
+	certManagerKinds := []string{"Service", "ValidatingWebhookConfiguration", "Certificate", "Issuer"}
 	for _, installed := range []struct {
 		way     string
 		objects []*unstructured.Unstructured
@@ -41,7 +42,16 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 	}{
 		{way: "deploy/", objects: append(parse(t, readFile(t, common)), parse(t, readFile(t, deployment))...)},
 		{way: "deploy/webhook/", objects: parse(t, readFile(t, webhook)), kinds: webhookKinds},
+		{way: "deploy/webhook/cert-manager/", objects: parse(t, readFile(t, webhookCertManager)), kinds: certManagerKinds},
 		{way: "chart", objects: h.render(t)},
+		{
+			way: "chart with cert-manager", objects: h.render(t, "--set", "webhook.enabled=true,webhook.certManager.enabled=true"),
+			kinds: certManagerKinds,
+		},
+		{
+			way: "chart with an issuer for cert-manager", objects: h.render(t, "--values", certManagerValues),
+			kinds: []string{"Service", "ValidatingWebhookConfiguration", "Certificate"},
+		},
 		{
 			way: "chart with everything", objects: h.render(t, "--values", fullValues),
 			kinds: append([]string{"ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"}, webhookKinds...),
@@ -66,7 +76,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 		})
 	}
 	t.Run("a misspelled field", func(t *testing.T) {
-		for _, o := range h.render(t, "--values", fullValues) {
+		for _, o := range append(h.render(t, "--values", fullValues), h.render(t, "--values", certManagerValues)...) {
 			if err := unstructured.SetNestedField(o.Object, "x", misspelled(o.GetKind())...); err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +91,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 
 func misspelled(kind string) []string {
 	switch kind {
-	case "Deployment", "Service", "PodMonitor", "PrometheusRule":
+	case "Deployment", "Service", "PodMonitor", "PrometheusRule", "Certificate":
 		return []string{"spec", "replica"}
 	default:
 		return []string{"daat"}

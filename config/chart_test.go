@@ -16,6 +16,8 @@ import (
 const (
 	chart      = "../deploy/chart"
 	fullValues = "testdata/chart-values.yaml" // sets what one would set
+	// certManagerValues has the webhook's certificate made by an issuer of one's own.
+	certManagerValues = "testdata/chart-values-cert-manager.yaml"
 )
 
 // helm is the pinned one. It is given a home of its own and reads no other.
@@ -136,6 +138,22 @@ func TestChartInstallsTheWebhookOfTheManifests(t *testing.T) {
 	}
 }
 
+func TestChartInstallsTheWebhookOfCertManagerOfTheManifests(t *testing.T) {
+	got := byName(t, newHelm(t).render(t, "--set", "webhook.enabled=true,webhook.certManager.enabled=true"))
+	want := byName(t, parse(t, readFile(t, webhookCertManager)))
+	for _, objects := range []map[string]any{got, want} {
+		for key, object := range objects {
+			// What only the chart says has labels of its own.
+			if content, _ := object.(map[string]any); strings.Contains(key, "Issuer") || strings.HasPrefix(key, "Certificate ") {
+				unstructured.RemoveNestedField(content, "metadata", "labels")
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the same in config/webhook/cert-manager and in deploy/chart (-deploy/webhook/ +chart):\n%s", diff)
+	}
+}
+
 func TestChartRefusesMistakesInValues(t *testing.T) {
 	h := newHelm(t)
 	for _, c := range []struct{ set, reason string }{
@@ -147,6 +165,7 @@ func TestChartRefusesMistakesInValues(t *testing.T) {
 		{`{"flags": {"health-probe-bind-address": ":9"}}`, "the probes ask 8081"},
 		{`{"flags": {"webhook-bind-address": ":9443"}}`, "there is a value for it"},
 		{`{"flags": {"--adopt": true}}`, "names of flags are without dashes"},
+		{`{"webhook": {"certManager": {"issuerRef": {"kind": "ClusterIssuers"}}}}`, "no such kind of issuer"},
 		{`{"podLabels": {"app": "x"}}`, "the Deployment would not find its pods"},
 		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "there is a value for it"},
 		{`{"aws": {"roleARN": "aws-auth-refresher"}}`, "a name is not an ARN"},
@@ -160,6 +179,19 @@ func TestChartRefusesMistakesInValues(t *testing.T) {
 		output, err := h.run(t, "template", "release", chart, "--values", values)
 		if err == nil || !strings.Contains(output, "values don't meet the specifications of the schema") {
 			t.Errorf("%s is not refused (%s): %v\n%s", c.set, c.reason, err, output)
+		}
+	}
+}
+
+// TestChartSaysWhatContradictsItself: what a schema cannot say in words that help.
+func TestChartSaysWhatContradictsItself(t *testing.T) {
+	h := newHelm(t)
+	for set, want := range map[string]string{
+		"webhook.certManager.enabled=true": "webhook.certManager.enabled does nothing without webhook.enabled: true",
+		"webhook.enabled=true,webhook.certManager.enabled=true,webhook.certManager.issuerRef.kind=ClusterIssuer": "webhook.certManager.issuerRef needs the name of the ClusterIssuer",
+	} {
+		if output, err := h.run(t, "template", "release", chart, "--set", set); err == nil || !strings.Contains(output, want) {
+			t.Errorf("%s: %v, want %q\n%s", set, err, want, output)
 		}
 	}
 }

@@ -63,6 +63,25 @@ func TestChartValuesArrive(t *testing.T) {
 	}
 }
 
+// TestChartTakesAnIssuer: then the chart makes none.
+func TestChartTakesAnIssuer(t *testing.T) {
+	objects := newHelm(t).render(t, "--values", certManagerValues)
+	if slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() == "Issuer" }) {
+		t.Error("there is an Issuer of the chart's")
+	}
+	certificate := *find[struct {
+		Spec map[string]any `json:"spec"`
+	}](t, objects, "Certificate", name+"-webhook")
+	want := map[string]any{
+		"secretName": name + "-webhook-tls", "dnsNames": []any{name + "-webhook.kube-system.svc"},
+		"issuerRef": map[string]any{"group": "awspca.cert-manager.io", "kind": "AWSPCAClusterIssuer", "name": "internal"},
+		"duration":  "2160h", "renewBefore": "360h",
+	}
+	if diff := cmp.Diff(want, certificate.Spec); diff != "" {
+		t.Errorf("the Certificate (-want +got):\n%s", diff)
+	}
+}
+
 func TestChartMonitoring(t *testing.T) {
 	objects := newHelm(t).render(t, "--values", fullValues)
 

@@ -31,7 +31,7 @@ func TestWebhook(t *testing.T) {
 		}
 	})
 	address := freeAddress(t)
-	install(t, plane, webhookManifests(t, address))
+	install(t, plane, webhookManifests(t, address, "webhook/webhook.yaml"))
 	core := coreClient(t, plane)
 	rights, err := plane.User("system:serviceaccount:kube-system:aws-auth-refresher",
 		"system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
@@ -39,7 +39,7 @@ func TestWebhook(t *testing.T) {
 		t.Fatal(err)
 	}
 	deps := app.ControllerDeps{Cluster: rights, AWS: emulated(t, fakeaws.New(fakeaws.Config{AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"}))}
-	stopLeader := runReplica(t, deps, freeAddress(t))
+	stopLeader := runReplica(t, deps, app.Webhook{Address: freeAddress(t)})
 	defer stopLeader()
 	rulesOf := func(text string) *corev1.ConfigMap {
 		return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth-refresher"}, Data: map[string]string{"mapUsers": text}}
@@ -51,7 +51,7 @@ func TestWebhook(t *testing.T) {
 		_, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-status", metav1.GetOptions{})
 		return err == nil
 	})
-	stop := runReplica(t, deps, address)
+	stop := runReplica(t, deps, app.Webhook{Address: address})
 
 	update := func(namespace string, cm *corev1.ConfigMap, dryRun ...string) error {
 		_, err := core.ConfigMaps(namespace).Update(t.Context(), cm, metav1.UpdateOptions{DryRun: dryRun})
@@ -80,7 +80,7 @@ func TestWebhook(t *testing.T) {
 	}
 
 	before := emptySecret(t, core)
-	defer runReplica(t, deps, address)()
+	defer runReplica(t, deps, app.Webhook{Address: address})()
 	eventually(t, "the API server trusts a new certificate", func() bool { return update("kube-system", rulesOf("bad"), metav1.DryRunAll) != nil })
 	if after := emptySecret(t, core); after == before || after == "" {
 		t.Errorf("the certificate is %q, and was %q before", after, before)
@@ -103,20 +103,22 @@ func emptySecret(t *testing.T, core corev1client.CoreV1Interface) string {
 }
 
 // runReplica runs the controller until stop is called.
-func runReplica(t *testing.T, deps app.ControllerDeps, address string) (stop func()) {
+func runReplica(t *testing.T, deps app.ControllerDeps, webhook app.Webhook) (stop func()) {
 	t.Helper()
-	logs := &logLines{}
-	if testing.Verbose() {
-		logs.t = t
+	if deps.Log.GetSink() == nil {
+		logs := &logLines{}
+		if testing.Verbose() {
+			logs.t = t
+		}
+		deps.Log = logs.logger()
 	}
-	deps.Log = logs.logger()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- app.RunController(ctx, app.ControllerOptions{
 			Target:          app.Target{Namespace: "kube-system", Rules: "aws-auth-refresher", AWSAuth: "aws-auth"},
 			Policy:          app.Policy{RemovalHold: time.Minute, MaxRemovals: "10,50%"},
-			Webhook:         app.Webhook{Address: address},
+			Webhook:         webhook,
 			RefreshInterval: time.Second, LeaderElect: true, MetricsAddress: "0", ProbeAddress: "0",
 		}, deps)
 	}()
@@ -128,15 +130,15 @@ func runReplica(t *testing.T, deps app.ControllerDeps, address string) (stop fun
 	}
 }
 
-// webhookManifests are deploy/webhook/webhook.yaml, with the address of a process
-// on this machine instead of the Service.
-func webhookManifests(t *testing.T, address string) []*unstructured.Unstructured {
+// webhookManifests are those in a file of deploy/, with the address of a process on
+// this machine instead of the Service.
+func webhookManifests(t *testing.T, address, file string) []*unstructured.Unstructured {
 	t.Helper()
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects := manifests(t, "webhook/webhook.yaml")
+	objects := manifests(t, file)
 	for _, object := range objects {
 		if object.GetKind() == "ValidatingWebhookConfiguration" {
 			hooks, _, _ := unstructured.NestedSlice(object.Object, "webhooks")

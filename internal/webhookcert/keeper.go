@@ -117,8 +117,25 @@ func (k *Keeper) Start(ctx context.Context) error {
 	}
 }
 
+// ErrAnothers says that cert-manager keeps the webhook's configuration, so that
+// neither object is touched.
+var ErrAnothers = errors.New("cert-manager says whom the API server trusts here, and two must not write that in turns; " +
+	"start with --webhook-cert-dir, or take the annotation away")
+
+// anothers finds what has cert-manager's injector write the configuration
+// (cert-manager.io/docs, CA Injector).
+func anothers(webhook *admissionv1.ValidatingWebhookConfiguration) error {
+	for _, annotation := range []string{"cert-manager.io/inject-ca-from", "cert-manager.io/inject-ca-from-secret", "cert-manager.io/inject-apiserver-ca"} {
+		if webhook.Annotations[annotation] != "" {
+			return fmt.Errorf("the ValidatingWebhookConfiguration has the annotation %s: %w", annotation, ErrAnothers)
+		}
+	}
+	return nil
+}
+
 // Keep looks at both objects once, and puts in order what is not. A new
-// certificate is served only after it is trusted.
+// certificate is served only after it is trusted. Where cert-manager keeps the
+// configuration the error is ErrAnothers.
 func (k *Keeper) Keep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -127,6 +144,9 @@ func (k *Keeper) Keep(ctx context.Context) error {
 	webhook, err := k.Webhooks.Get(ctx, k.Webhook, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading the ValidatingWebhookConfiguration: %w", err)
+	}
+	if err := anothers(webhook); err != nil {
+		return err
 	}
 	secret, err := k.Secrets.Get(ctx, k.Secret, metav1.GetOptions{})
 	if err != nil {

@@ -228,6 +228,40 @@ func TestTrustedBeforeServed(t *testing.T) {
 	}
 }
 
+// TestAnothersConfigurationIsLeftAlone: where cert-manager says which authority is
+// trusted, two would write it in turns.
+func TestAnothersConfigurationIsLeftAlone(t *testing.T) {
+	for _, annotation := range []string{"cert-manager.io/inject-ca-from", "cert-manager.io/inject-ca-from-secret", "cert-manager.io/inject-apiserver-ca"} {
+		w := newWorld(t)
+		k := w.replica()
+		w.keep(k)
+		first := w.served(k)
+		webhooks := w.api.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+		webhook, err := webhooks.Get(t.Context(), "rules", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		metav1.SetMetaDataAnnotation(&webhook.ObjectMeta, annotation, "kube-system/webhook")
+		webhook.Webhooks[0].ClientConfig.CABundle = badBlock()
+		if _, err := webhooks.Update(t.Context(), webhook, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		writes := w.writes()
+		w.clock.Step(340 * day)
+		for _, replica := range []*webhookcert.Keeper{k, w.replica()} {
+			if err := replica.Keep(t.Context()); !errors.Is(err, webhookcert.ErrAnothers) {
+				t.Errorf("%s: %v", annotation, err)
+			}
+		}
+		if n := w.writes() - writes; n != 0 {
+			t.Errorf("%s: %d writes", annotation, n)
+		}
+		if pair, err := k.Get(nil); err != nil || !bytes.Equal(first, pair.Certificate[0]) {
+			t.Errorf("%s: what was served is served no longer: %v", annotation, err)
+		}
+	}
+}
+
 // TestStart: trouble does not end it, and it looks again by itself.
 func TestStart(t *testing.T) {
 	w := newWorld(t)

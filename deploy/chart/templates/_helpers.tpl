@@ -41,5 +41,8 @@ app.kubernetes.io/name: aws-auth-refresher
 {{- end }}
 {{- if .Values.webhook.enabled }}
 - --webhook-bind-address=:9443
+{{- if .Values.webhook.certManager.enabled }}
+- --webhook-cert-dir=/etc/webhook
+{{- end }}
 {{- end }}
 {{- end }}
