@@ -54,7 +54,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 		},
 		{
 			way: "chart with everything", objects: h.render(t, "--values", fullValues),
-			kinds: append([]string{"ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"}, webhookKinds...),
+			kinds: append([]string{"PodDisruptionBudget", "ConfigMap", "ConfigMap", "PodMonitor", "PrometheusRule"}, webhookKinds...),
 		},
 	} {
 		t.Run(installed.way, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAPIServerTakesWhatIsInstalled(t *testing.T) {
 
 func misspelled(kind string) []string {
 	switch kind {
-	case "Deployment", "Service", "PodMonitor", "PrometheusRule", "Certificate":
+	case "Deployment", "Service", "PodDisruptionBudget", "PodMonitor", "PrometheusRule", "Certificate":
 		return []string{"spec", "replica"}
 	default:
 		return []string{"daat"}

@@ -166,6 +166,10 @@ func TestChartRefusesMistakesInValues(t *testing.T) {
 		{`{"flags": {"webhook-bind-address": ":9443"}}`, "there is a value for it"},
 		{`{"flags": {"--adopt": true}}`, "names of flags are without dashes"},
 		{`{"webhook": {"certManager": {"issuerRef": {"kind": "ClusterIssuers"}}}}`, "no such kind of issuer"},
+		{`{"flags": {"refresh-intervall": "1m"}}`, "misspelled flag"},
+		{`{"labels": {"app.kubernetes.io/name": "x"}}`, "a label of the chart's"},
+		{`{"podDisruptionBudget": {"maxUnavailable": 0}}`, "no node could ever be drained"},
+		{`{"volumeMounts": [{"name": "x", "mountPath": "/etc/webhook"}]}`, "that is where cert-manager's certificate is"},
 		{`{"podLabels": {"app": "x"}}`, "the Deployment would not find its pods"},
 		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "there is a value for it"},
 		{`{"aws": {"roleARN": "aws-auth-refresher"}}`, "a name is not an ARN"},
@@ -187,6 +191,7 @@ func TestChartRefusesMistakesInValues(t *testing.T) {
 func TestChartSaysWhatContradictsItself(t *testing.T) {
 	h := newHelm(t)
 	for set, want := range map[string]string{
+		"flags.target=both":                "flags.target both needs flags.cluster-name",
 		"webhook.certManager.enabled=true": "webhook.certManager.enabled does nothing without webhook.enabled: true",
 		"webhook.enabled=true,webhook.certManager.enabled=true,webhook.certManager.issuerRef.kind=ClusterIssuer": "webhook.certManager.issuerRef needs the name of the ClusterIssuer",
 	} {

@@ -4,6 +4,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* The labels of deploy/. A test holds that they are the same. */}}
@@ -18,6 +21,11 @@ app.kubernetes.io/name: aws-auth-refresher
 {{ include "release-labels" . }}
 {{- end }}
 
+{{/* Those of an object that has some of its own, which win. */}}
+{{- define "labels-with" -}}
+{{ toYaml (merge (dict) .more (include "all-labels" .root | fromYaml)) }}
+{{- end }}
+
 {{- define "image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
@@ -30,6 +38,10 @@ app.kubernetes.io/name: aws-auth-refresher
 
 {{/* The command line, as YAML. A number is written out, not as 1e+06. */}}
 {{- define "args" -}}
+{{- $target := .Values.flags.target | default "configmap" }}
+{{- if and (kindIs "string" $target) (ne (toString $target) "configmap") (not (index .Values.flags "cluster-name")) }}
+{{- fail (printf "flags.target %s needs flags.cluster-name, the cluster's name in EKS" $target) }}
+{{- end }}
 - controller
 {{- range $name, $value := .Values.flags }}
 {{- range kindIs "slice" $value | ternary $value (list $value) }}
