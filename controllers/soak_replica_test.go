@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync/atomic"
 	"time"
 
@@ -216,7 +215,7 @@ func (s *soak) wrote(r *replica, now *corev1.ConfigMap) {
 	old := s.doc.data
 	r.applied = true
 	s.doc.before, s.doc.last = old, s.now()
-	s.doc.exists, s.doc.missing, s.doc.data = true, false, maps.Clone(now.Data)
+	s.doc.exists, s.doc.missing, s.doc.data = true, false, soakData(now.Data).clone()
 	s.doc.foreign = s.reader.foreignARNs(s.doc.data)
 	s.judge(r, old, s.doc.data)
 	s.retrack()

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +15,13 @@ import (
 
 // soakData is the data of a ConfigMap.
 type soakData map[string]string
+
+// clone is never nil.
+func (d soakData) clone() soakData {
+	out := soakData{}
+	maps.Copy(out, d)
+	return out
+}
 
 // soakDoc is aws-auth as it stands, kept by whoever writes it.
 type soakDoc struct {

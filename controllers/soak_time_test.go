@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"time"
 
@@ -144,7 +143,7 @@ func (s *soak) rollBack(o *Operator) bool {
 		s.Fatal(err)
 	}
 	s.check.record, s.check.entries = nil, nil
-	old, now := s.doc.data, soakData(maps.Clone(s.get("aws-auth").Data))
+	old, now := s.doc.data, soakData(s.get("aws-auth").Data).clone()
 	for key := range both(old, now) {
 		s.judgeText(key, old, now)
 	}

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +74,7 @@ func (s *soak) write() {
 		kind = rules.User
 	}
 	key := kind.DataKey()
-	data := maps.Clone(s.doc.data)
+	data := s.doc.data.clone()
 	text, there := data[key]
 	if readable := s.reader.readable(text); !readable {
 		return // whoever broke it mends it
@@ -137,7 +136,7 @@ func (s *soak) writeDoc(manager string, data soakData) {
 			s.docCalm(kind, s.now().Add(24*time.Hour))
 		}
 	}
-	s.doc = soakDoc{exists: true, data: maps.Clone(cm.Data), foreign: s.reader.foreignARNs(cm.Data), original: s.doc.original}
+	s.doc = soakDoc{exists: true, data: soakData(cm.Data).clone(), foreign: s.reader.foreignARNs(cm.Data), original: s.doc.original}
 	s.retrack()
 	s.poke()
 }
@@ -159,7 +158,7 @@ func (s *soak) docBack() {
 func (s *soak) deleteDoc() {
 	s.summary.fault("aws-auth deleted")
 	s.delete("aws-auth")
-	old := maps.Clone(s.doc.data)
+	old := s.doc.data.clone()
 	s.note("aws-auth deleted")
 	s.doc = soakDoc{missing: true, deleted: s.now(), data: soakData{}, original: map[string]*string{}}
 	// Nobody else may be waited for longer than a minute.
@@ -303,7 +302,7 @@ func (s *soak) mend(kind rules.Kind, text string) {
 	if readable := s.reader.readable(s.doc.data[kind.DataKey()]); readable {
 		return
 	}
-	data := maps.Clone(s.doc.data)
+	data := s.doc.data.clone()
 	data[kind.DataKey()] = theirsOf(text)
 	s.writeDoc("kubectl-edit", data)
 }
