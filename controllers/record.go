@@ -188,7 +188,8 @@ func (c *computation) rememberFor(o rules.Owned) time.Duration {
 // back, or lets something go that the old record kept. What was only due to be
 // forgotten can wait for the next change.
 func news(old, next rules.Record, now time.Time) bool {
-	if old.Seen != next.Seen || !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) {
+	if old.Seen != next.Seen || !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) ||
+		!slices.EqualFunc(old.Removals, next.Removals, sameRemoval) {
 		return true
 	}
 	before := make(map[ownedKey]rules.Owned, len(old.Entries))
