@@ -41,6 +41,7 @@ type clusterScript struct {
 //	kube corrupt NAME           overwrite its binaryData with garbage
 //	kube await NAME KEY REGEXP  until the value matches; ! until it does not
 //	iam create-user|delete-user NAME
+//	iam next-second             wait for it: IAM dates in whole seconds
 //	eks create-cluster NAME MODE
 //	eks set-mode NAME MODE
 //	eks create-access-entry CLUSTER USER USERNAME GROUP...  somebody else's
@@ -52,12 +53,17 @@ func TestClusterScripts(t *testing.T) {
 			"kube": func(ts *testscript.TestScript, neg bool, args []string) { cluster(ts).kube(ts, neg, args) },
 			"eks":  func(ts *testscript.TestScript, _ bool, args []string) { cluster(ts).eks(ts, args) },
 			"iam": func(ts *testscript.TestScript, _ bool, args []string) {
-				if args[0] == "create-user" {
+				switch args[0] {
+				case "create-user":
 					_, err := cluster(ts).emulator.CreateUser("/", args[1])
 					ts.Check(err)
-					return
+				case "delete-user":
+					ts.Check(cluster(ts).emulator.DeleteUser(args[1]))
+				case "next-second":
+					begun := time.Now().Unix()
+					ts.Check(wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true,
+						func(context.Context) (bool, error) { return time.Now().Unix() > begun, nil }))
 				}
-				ts.Check(cluster(ts).emulator.DeleteUser(args[1]))
 			},
 		},
 	})

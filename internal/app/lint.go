@@ -42,7 +42,11 @@ says. Nothing is changed.`,
 func readAWSAuth(cmd *cobra.Command, target *Target, args []string) (*corev1.ConfigMap, error) {
 	if len(args) > 0 {
 		files := &inputs{stdin: cmd.InOrStdin()}
-		return files.configMap("FILE", args[0])
+		cm, err := files.configMap("FILE", args[0])
+		if err == nil && cm.Name != target.AWSAuth {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: the manifest is named %q and is read as if it were %q\n", cm.Name, target.AWSAuth)
+		}
+		return cm, err
 	}
 	core, err := target.client()
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -219,4 +220,28 @@ func printManifest(w io.Writer, cm *corev1.ConfigMap, asJSON bool) error {
 	}
 	_, writeErr := w.Write(text)
 	return errors.Join(err, writeErr)
+}
+
+// misplaced says which manifests are not those that the controller reads.
+func (s *sources) misplaced(d controllers.PlanData) (notes []string) {
+	for _, m := range []struct {
+		what, flag, name string
+		cm               *corev1.ConfigMap
+	}{
+		{"rules", "--rules-configmap", s.Rules, d.Rules},
+		{"aws-auth", "--aws-auth-configmap", s.AWSAuth, d.AWSAuth},
+		{"state", "--rules-configmap", s.Names().State, d.State},
+	} {
+		switch {
+		case m.cm == nil:
+		case m.cm.Name != m.name:
+			notes = append(notes, fmt.Sprintf("the %s manifest is named %q; the controller reads only %q (%s)", m.what, m.cm.Name, m.name, m.flag))
+		case m.cm.Namespace == "" && m.what == "rules":
+			notes = append(notes, fmt.Sprintf("the rules manifest names no namespace; apply it with: kubectl -n %s apply -f FILE", s.Namespace))
+		case m.cm.Namespace != "" && m.cm.Namespace != s.Namespace:
+			notes = append(notes, fmt.Sprintf("the %s manifest is for the namespace %q; the controller reads only %q (--namespace)",
+				m.what, m.cm.Namespace, s.Namespace))
+		}
+	}
+	return notes
 }

@@ -158,8 +158,8 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 		note("without --state every entry counts as somebody else's, so none is changed or removed; once the refresher has run, "+
 			"the ConfigMap %s says which are ours", o.Names().State)
 	}
-	if name := in.data.Rules.Name; name != o.Rules {
-		note("the rules manifest is named %q; the controller reads only %q (--rules-configmap)", name, o.Rules)
+	for _, text := range o.misplaced(in.data) {
+		note("%s", text)
 	}
 	if plan.Paused {
 		note("the refresher is paused by the annotation %s; it does this once it is resumed", controllers.PausedAnnotation)
