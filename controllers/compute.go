@@ -149,8 +149,9 @@ type computation struct {
 	granted  map[entryKey]rules.Grant  // what the rules grant, conflicts included
 	held     map[entryKey]removal.Held // entries that the breaker holds
 	removed  map[entryKey]bool
-	listed   map[string]bool // folded ARNs of the principals
-	byARN    map[string]int  // folded ARN: index of the principal; nil until it is asked for
+	counted  map[entryKey]bool // of those removed: they count towards the breaker's limits
+	listed   map[string]bool   // folded ARNs of the principals
+	byARN    map[string]int    // folded ARN: index of the principal; nil until it is asked for
 	entries  entryComputation
 }
 
@@ -255,7 +256,7 @@ func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
 }
 
 func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
-	c.held, c.removed = map[entryKey]removal.Held{}, map[entryKey]bool{}
+	c.held, c.removed, c.counted = map[entryKey]removal.Held{}, map[entryKey]bool{}, map[entryKey]bool{}
 	if c.Rules == nil {
 		return
 	}
@@ -272,6 +273,7 @@ func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
 	c.out.Removal = c.Ledger.Decide(in)
 	for _, r := range c.out.Removal.Remove {
 		c.removed[principalKey(r.Kind, r.ARN)] = true
+		c.counted[principalKey(r.Kind, r.ARN)] = r.Why == removal.NotGranted
 	}
 	for _, h := range c.out.Removal.Held {
 		c.held[principalKey(h.Kind, h.ARN)] = h

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
@@ -109,6 +110,12 @@ func (c *computation) planEntries(want []rules.Grant) {
 		return
 	}
 	in := accessentry.Input{Now: c.Now, View: c.Entries.View, Record: c.Entries.Record, Stay: map[string]time.Time{}}
+	in.Record.Entries = slices.Clone(in.Record.Entries)
+	for i, o := range in.Record.Entries {
+		if c.entries.unwanted[o.Key()] && c.removed[principalKey(o.Kind, o.ARN)] {
+			in.Record.Entries[i].HeldSince = c.heldSince(o.Kind, o.ARN, o.HeldSince)
+		}
+	}
 	byARN := accessentry.Principals(c.Principals)
 	unsayable := map[string]bool{}
 	entry := func(g rules.Grant) (accessentry.Entry, bool) {

@@ -159,10 +159,8 @@ func (c *computation) standing() []rules.Owned {
 		case c.Missing || unreadable[o.Kind.DataKey()] != nil:
 			standing = append(standing, o)
 			continue
-		case c.Rules != nil && !c.removed[principalKey(o.Kind, o.ARN)]:
-			// What goes now keeps the time since when it was held: should its removal
-			// fail, it is not to be held anew.
-			o.HeldSince = c.held[principalKey(o.Kind, o.ARN)].Since
+		case c.Rules != nil:
+			o.HeldSince = c.heldSince(o.Kind, o.ARN, o.HeldSince)
 		}
 		switch {
 		case there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]:
@@ -175,6 +173,20 @@ func (c *computation) standing() []rules.Owned {
 		standing = append(standing, o)
 	}
 	return standing
+}
+
+// heldSince is what is to be recorded of an entry. What goes now keeps the time
+// since when it was held, and what goes unheld gets one that is over: should its
+// removal fail, it is neither to be held nor to be counted anew.
+func (c *computation) heldSince(kind rules.Kind, principalARN string, before time.Time) time.Time {
+	key := principalKey(kind, principalARN)
+	switch {
+	case !c.removed[key]:
+		return c.held[key].Since
+	case before.IsZero() && c.counted[key]:
+		return c.Now.Add(-c.Removal.Hold)
+	}
+	return before
 }
 
 func (c *computation) rememberFor(o rules.Owned) time.Duration {

@@ -53,7 +53,8 @@ type Owned struct {
 	Digest string
 	// Selectors are the SelectorDigests of the rules that granted it.
 	Selectors []string
-	// HeldSince is when its removal was first held back; zero: it is not held.
+	// HeldSince is when its removal was first held back, or would have been for
+	// the hold to be over: then it may go at once. Zero: neither.
 	HeldSince time.Time
 	// Forget is set once the entry is out of the document: until then it still
 	// counts as ours, should somebody write back what they had read before.
