@@ -47,24 +47,28 @@ func (o *Operator) Resume(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if cm != nil {
-		if _, there := cm.Annotations[PausedAnnotation]; !there {
-			return false, nil
-		}
-		return isPaused(cm), o.annotate(ctx, o.Names.Rules, map[string]*string{PausedAnnotation: nil})
-	}
 	state, err := o.store().get(ctx, o.Names.State)
 	if err != nil {
 		return false, err
 	}
-	if !isPaused(state) {
+	if cm == nil && !isPaused(state) {
 		return false, fmt.Errorf("%w %s", errRulesMissing, o.Names.Rules)
 	}
-	annotations := map[string]*string{}
-	for key := range (pauseNote{}).annotations() {
-		annotations[key] = nil
+	// What is remembered goes first: it would hold again, should the rules
+	// ConfigMap be deleted before a refresher has seen it without the pause.
+	if isPaused(state) {
+		annotations := map[string]*string{}
+		for key := range (pauseNote{}).annotations() {
+			annotations[key] = nil
+		}
+		if err := o.annotate(ctx, o.Names.State, annotations); err != nil || cm == nil {
+			return true, err
+		}
 	}
-	return true, o.annotate(ctx, o.Names.State, annotations)
+	if _, there := cm.Annotations[PausedAnnotation]; !there {
+		return false, nil
+	}
+	return isPaused(cm), o.annotate(ctx, o.Names.Rules, map[string]*string{PausedAnnotation: nil})
 }
 
 // annotate gives a ConfigMap annotations, and takes away those that are nil.

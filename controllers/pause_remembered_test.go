@@ -133,3 +133,17 @@ func TestAPauseThatCannotBeRememberedHolds(t *testing.T) {
 		t.Errorf("condition %+v", c)
 	}
 }
+
+// TestResumedPauseStaysEnded: also if the rules ConfigMap is deleted before any
+// refresher has seen it without the pause.
+func TestResumedPauseStaysEnded(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	in := w.mapUsers()
+	w.pause("maintenance")
+	w.later()
+	w.resume()
+	w.delete("aws-auth-refresher")
+	w.createUsers("tmp-foo-2")
+	w.settle()
+	w.expectMapUsers("it goes on", in+entry("tmp-foo-2", "foo", "system:masters"))
+}

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/history"
@@ -97,13 +98,23 @@ func (b *Rollback) findElsewhere() error {
 		return nil
 	}
 	const mend = "they follow the rules: bring the former rules back"
-	if !b.Everything && len(b.present.own()) == 0 {
+	if !b.Everything && len(b.present.own()) == 0 && b.allIn(record) {
 		return fmt.Errorf("nothing was changed: our entries are no longer in aws-auth, but %d access entries of the cluster %s, and a rollback "+
 			"does not change those; %s, with kubectl apply", n, record.Cluster, mend)
 	}
 	b.Elsewhere = fmt.Sprintf("%d access entries of ours in the cluster %s stay as they are, and of whoever has one EKS does not read aws-auth; "+
 		"%s, and resume", n, record.Cluster, mend)
 	return nil
+}
+
+// allIn tells whether whoever would come back has an access entry that is there
+// to stay.
+func (b *Rollback) allIn(record accessentry.Record) bool {
+	stays := map[string]bool{}
+	for _, o := range record.Entries {
+		stays[o.Key()] = !o.Pending && o.HeldSince.IsZero()
+	}
+	return !slices.ContainsFunc(b.To.own(), func(g rules.Grant) bool { return !stays[arn.Fold(g.PrincipalARN)] })
 }
 
 func (b *Rollback) choose(all []AWSAuthVersion, id int) (AWSAuthVersion, error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 )
 
 // TestRollbackTellsOfAccessEntries: they are not rolled back, and where they have
@@ -35,4 +36,21 @@ func TestRollbackTellsOfAccessEntries(t *testing.T) {
 	if plan, err = w.operator().PlanRollback(t.Context(), 0, true); err != nil || plan.Elsewhere == "" {
 		t.Errorf("everything is somebody's word: %v, %+v", err, plan)
 	}
+}
+
+// TestRollbackWhereAccessEntriesAreLeavingToo: one access entry that is left, or
+// on its way out, is no reason to leave all others outside.
+func TestRollbackWhereAccessEntriesAreLeavingToo(t *testing.T) {
+	w := newEntryWorld(t, TargetBoth, accessentry.ModeAPIConfigMap)
+	w.awsAuth(person)
+	w.rules(devRule)
+	w.createUsers("tmp-foo-1", "tmp-foo-2", "tmp-foo-3")
+	w.refresh()
+	in := w.mapUsers()
+	w.rules(barRule)
+	w.aws.Inject(fakeaws.Fault{Action: "DeleteAccessEntry", Effect: fakeaws.Failing, After: 2})
+	w.refresh()
+	w.expectMapUsers("a slip takes all out", person)
+	w.rollback(0, false)
+	w.expectMapUsers("all are back", in)
 }
