@@ -12,10 +12,10 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-const (
-	recordVersion = 1
-	maxRecordMiB  = 8 // 3,000 entries take about 1
-)
+// recordFormat: version 1 had every entry's selectors in the entry.
+func recordFormat() gzipjson.Format {
+	return gzipjson.Format{Version: 2, Oldest: 1, MaxMiB: 8} // 3,000 entries take about 1
+}
 
 // ErrRecord is what every error of DecodeRecord wraps.
 var ErrRecord = errors.New("the record of access entries is not usable")
@@ -29,7 +29,7 @@ type Record struct {
 	// Mode is the cluster's authentication mode as it was last seen; empty: it
 	// never was.
 	Mode    Mode    `json:"mode,omitempty"`
-	Entries []Owned `json:"entries,omitempty"`
+	Entries []Owned `json:"-"`
 }
 
 // Owned is one entry that we may have made.
@@ -42,8 +42,10 @@ type Owned struct {
 	// Digest is the Entry.Digest of what it should say.
 	Digest string `json:"digest"`
 	// Pending: what it says is not known to be that yet, nor that it is there.
-	Pending   bool      `json:"pending,omitempty"`
-	Selectors []string  `json:"selectors,omitempty"`
+	Pending bool `json:"pending,omitempty"`
+	// Selectors are the SelectorDigests of the rules that granted it. Entries
+	// share them: do not modify.
+	Selectors []string  `json:"selectors,omitempty"` // as version 1 stored them
 	HeldSince time.Time `json:"heldSince,omitzero"`
 	// Extra is to be put on the entry before it is no longer Pending: what others
 	// had put on the one that it takes the place of.
@@ -59,18 +61,33 @@ func (o Owned) Key() string { return arn.Fold(o.ARN) }
 type recordJSON struct {
 	Version int `json:"version"`
 	Record
+	Granted rules.SelectorLists `json:"granted,omitzero"`
+	Entries []ownedJSON         `json:"entries,omitempty"`
+}
+
+type ownedJSON struct {
+	Owned
+	By int `json:"by,omitempty"` // the number of the list in Granted
 }
 
 // Encode gives the record as compressed JSON, always the same bytes for the
-// same content.
+// same content. It refuses what DecodeRecord would refuse for its size; the
+// error wraps gzipjson.ErrTooLarge then.
 func (r Record) Encode() ([]byte, error) {
-	r.Entries = slices.Clone(r.Entries)
-	slices.SortFunc(r.Entries, func(a, b Owned) int { return cmp.Compare(a.ARN, b.ARN) })
-	for i := range r.Entries {
-		r.Entries[i].HeldSince = stamp(r.Entries[i].HeldSince)
-		r.Entries[i].Replaces = stamp(r.Entries[i].Replaces)
+	wire := recordJSON{Version: recordFormat().Version, Record: r}
+	entries := slices.Clone(r.Entries)
+	slices.SortFunc(entries, func(a, b Owned) int { return cmp.Compare(a.ARN, b.ARN) })
+	var lists rules.ListWriter
+	for _, o := range entries {
+		j := ownedJSON{Owned: o, By: lists.Number(o.Selectors)}
+		j.Selectors, j.HeldSince, j.Replaces = nil, stamp(o.HeldSince), stamp(o.Replaces)
+		wire.Entries = append(wire.Entries, j)
 	}
-	b, err := gzipjson.Encode(recordJSON{recordVersion, r})
+	var err error
+	if wire.Granted, err = lists.Lists(); err != nil {
+		return nil, fmt.Errorf("encoding the record of access entries: %w", err)
+	}
+	b, err := gzipjson.Encode(wire, recordFormat())
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record of access entries: %w", err)
 	}
@@ -88,17 +105,42 @@ func stamp(t time.Time) time.Time {
 // DecodeRecord reads what Encode wrote. Anything else, and what a newer version
 // of this program wrote, is an error that wraps ErrRecord and no record at all.
 func DecodeRecord(b []byte) (Record, error) {
-	wire, err := gzipjson.Decode[recordJSON](b, gzipjson.Format{Version: recordVersion, MaxMiB: maxRecordMiB})
+	wire, err := gzipjson.Decode[recordJSON](b, recordFormat())
 	if err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	for _, o := range wire.Entries {
-		a, err := arn.Parse(o.ARN)
-		if err != nil || a.Type != string(o.Kind) {
-			return Record{}, fmt.Errorf("%w: %.100q is not the ARN of a %.20q", ErrRecord, o.ARN, o.Kind)
-		}
+	r, err := wire.record()
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	return wire.Record, nil
+	return r, nil
+}
+
+func (w recordJSON) record() (Record, error) {
+	if w.Version == 1 && len(w.Granted.Lists)+len(w.Granted.Selectors) > 0 {
+		return Record{}, errors.New("version 1 has no lists of rules")
+	}
+	lists, err := w.Granted.Read()
+	if err != nil {
+		return Record{}, err
+	}
+	r := w.Record
+	for _, j := range w.Entries {
+		o := j.Owned
+		a, err := arn.Parse(o.ARN)
+		switch {
+		case err != nil || a.Type != string(o.Kind):
+			return Record{}, fmt.Errorf("%.100q is not the ARN of a %.20q", o.ARN, o.Kind)
+		case w.Version == 1 && j.By != 0 || w.Version > 1 && len(o.Selectors) > 0:
+			return Record{}, fmt.Errorf("%s has its rules as another version than %d writes them", o.ARN, w.Version)
+		case len(o.Selectors) == 0:
+			if o.Selectors, err = rules.Listed(lists, j.By); err != nil {
+				return Record{}, fmt.Errorf("%s: %w", o.ARN, err)
+			}
+		}
+		r.Entries = append(r.Entries, o)
+	}
+	return r, nil
 }
 
 // Empty reports whether there is nothing to remember.

@@ -54,21 +54,23 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRecordsOfOldAreRead: testdata/record-1.json.gz is sampleRecord as it was
-// first stored. A new version of the format gets a file beside it; this one
-// never changes.
+// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord as version
+// N of the format first stored it. A new version gets a file beside them; these
+// never change.
 func TestRecordsOfOldAreRead(t *testing.T) {
 	t.Parallel()
-	stored, err := os.ReadFile("testdata/record-1.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := accessentry.DecodeRecord(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(sampleRecord(), got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	for version := 1; version <= 2; version++ {
+		stored, err := os.ReadFile(fmt.Sprintf("testdata/record-%d.json.gz", version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := accessentry.DecodeRecord(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(sampleRecord(), got); diff != "" {
+			t.Errorf("version %d: -want +got:\n%s", version, diff)
+		}
 	}
 }
 
@@ -90,16 +92,23 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	t.Parallel()
 	good := encode(t, sampleRecord())
 	entry := `{"version":1,"cluster":"c","entries":[{"kind":"user","arn":%q,"digest":"d"}]}`
+	listed := `{"version":%d,"cluster":"c","granted":{%s},"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","digest":"d",%s}]}`
+	const lists = `"selectors":["a"],"lists":[[0]]`
 	for reason, in := range map[string][]byte{
-		"nothing":             nil,
-		"text":                []byte("x"),
-		"half of it":          good[:len(good)/2],
-		"a newer version":     compressed(t, `{"version":2,"cluster":"c"}`),
-		"no version":          compressed(t, `{"cluster":"c"}`),
-		"a field of nobody":   compressed(t, `{"version":1,"cluster":"c","more":1}`),
-		"a bomb":              compressed(t, `{"version":1}`+strings.Repeat(" ", 9<<20)),
-		"an ARN that is none": compressed(t, fmt.Sprintf(entry, "b")),
-		"a role of kind user": compressed(t, fmt.Sprintf(entry, "arn:aws:iam::123456789012:role/b")),
+		"nothing":                              nil,
+		"text":                                 []byte("x"),
+		"half of it":                           good[:len(good)/2],
+		"a newer version":                      compressed(t, `{"version":3,"cluster":"c"}`),
+		"version 2 with an entry of version 1": compressed(t, fmt.Sprintf(listed, 2, "", `"selectors":["a"]`)),
+		"version 1 with an entry of version 2": compressed(t, fmt.Sprintf(listed, 1, "", `"by":1`)),
+		"version 1 with lists of version 2":    compressed(t, fmt.Sprintf(listed, 1, lists, `"selectors":["a"]`)),
+		"a list that is not there":             compressed(t, fmt.Sprintf(listed, 2, lists, `"by":2`)),
+		"a rule that is not there":             compressed(t, fmt.Sprintf(listed, 2, `"selectors":["a"],"lists":[[1]]`, `"by":1`)),
+		"no version":                           compressed(t, `{"cluster":"c"}`),
+		"a field of nobody":                    compressed(t, `{"version":1,"cluster":"c","more":1}`),
+		"a bomb":                               compressed(t, `{"version":1}`+strings.Repeat(" ", 9<<20)),
+		"an ARN that is none":                  compressed(t, fmt.Sprintf(entry, "b")),
+		"a role of kind user":                  compressed(t, fmt.Sprintf(entry, "arn:aws:iam::123456789012:role/b")),
 	} {
 		got, err := accessentry.DecodeRecord(in)
 		if !errors.Is(err, accessentry.ErrRecord) {
@@ -111,6 +120,9 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 	if _, err := accessentry.DecodeRecord(compressed(t, fmt.Sprintf(entry, "arn:aws:iam::123456789012:user/b"))); err != nil {
 		t.Errorf("the rows above differ from a good one in more than their reason: %v", err)
+	}
+	if _, err := accessentry.DecodeRecord(compressed(t, fmt.Sprintf(listed, 2, lists, `"by":1`))); err != nil {
+		t.Errorf("the rows about lists differ from a good one in more than their reason: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ package gzipjson
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -13,22 +14,32 @@ import (
 	"io"
 )
 
+// ErrTooLarge is what an error of Encode wraps if Decode would refuse the value
+// for its size.
+var ErrTooLarge = errors.New("it is too large to be read back")
+
 // Format is what one kind of value is stored as.
 type Format struct {
-	// Version is the only one that is read: that of an object's field
-	// "version".
+	// Version is that of an object's field "version".
 	Version int
+	// Oldest is the first version that is read, too; default: Version, and no
+	// other one. The caller tells them apart.
+	Oldest int
 	// MaxMiB bounds the JSON, once decompressed.
 	MaxMiB int
 }
 
 // Encode gives the value, an object with its format's version in the field
 // "version", as compressed JSON: always the same bytes for the same value. Text
-// that is not UTF-8 does not come back as it was.
-func Encode(value any) ([]byte, error) {
+// that is not UTF-8 does not come back as it was. What is larger than the format
+// allows is an error that wraps ErrTooLarge.
+func Encode(value any, format Format) ([]byte, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > format.MaxMiB<<20 {
+		return nil, fmt.Errorf("%w: %d MiB of JSON, where %d may be", ErrTooLarge, (len(text)-1)>>20+1, format.MaxMiB)
 	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -54,8 +65,8 @@ func Decode[T any](b []byte, format Format) (T, error) {
 	if err := json.Unmarshal(text, &head); err != nil {
 		return none, fmt.Errorf("reading the version of its format: %w", err)
 	}
-	if head.Version != format.Version {
-		return none, fmt.Errorf("its format has version %d and this program reads version %d", head.Version, format.Version)
+	if err := format.reads(head.Version); err != nil {
+		return none, err
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -63,6 +74,17 @@ func Decode[T any](b []byte, format Format) (T, error) {
 		return none, err
 	}
 	return value, nil
+}
+
+func (f Format) reads(version int) error {
+	switch oldest := cmp.Or(f.Oldest, f.Version); {
+	case oldest <= version && version <= f.Version:
+		return nil
+	case oldest < f.Version:
+		return fmt.Errorf("its format has version %d and this program reads versions %d to %d", version, oldest, f.Version)
+	default:
+		return fmt.Errorf("its format has version %d and this program reads version %d", version, f.Version)
+	}
 }
 
 func decompress(b []byte, mib int) ([]byte, error) {

@@ -17,13 +17,15 @@ type document struct {
 	Data    map[string]string `json:"data,omitempty"`
 }
 
+func format() gzipjson.Format { return gzipjson.Format{Version: 3, MaxMiB: 1} }
+
 func decode(b []byte) (document, error) {
-	return gzipjson.Decode[document](b, gzipjson.Format{Version: 3, MaxMiB: 1})
+	return gzipjson.Decode[document](b, format())
 }
 
 func encode(t testing.TB, value any) []byte {
 	t.Helper()
-	b, err := gzipjson.Encode(value)
+	b, err := gzipjson.Encode(value, format())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func TestRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if _, err := gzipjson.Encode(func() {}); err == nil {
+	if _, err := gzipjson.Encode(func() {}, format()); err == nil {
 		t.Error("what JSON has no words for was encoded")
 	}
 }
@@ -99,6 +101,45 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 	if _, err := decode(exactly(1 << 20)); err != nil {
 		t.Errorf("as large as allowed: %v", err)
+	}
+}
+
+// TestEncodeRefusesWhatDecodeWould: else what was written could never be read
+// again.
+func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
+	t.Parallel()
+	of := func(n int) document {
+		const head, tail = `{"version":3,"data":{"":"`, `"}}`
+		return document{Version: 3, Data: map[string]string{"": strings.Repeat("x", n-len(head)-len(tail))}}
+	}
+	if _, err := decode(encode(t, of(1<<20))); err != nil {
+		t.Errorf("as large as allowed: %v", err)
+	}
+	_, err := gzipjson.Encode(of(1<<20+1), format())
+	if !errors.Is(err, gzipjson.ErrTooLarge) || !strings.Contains(err.Error(), "2 MiB of JSON, where 1 may be") {
+		t.Errorf("one byte too many: %v, want ErrTooLarge", err)
+	}
+}
+
+func TestOlderVersions(t *testing.T) {
+	t.Parallel()
+	f := gzipjson.Format{Version: 3, Oldest: 2, MaxMiB: 1}
+	for _, tt := range []struct {
+		reason, in, want string
+	}{
+		{"the version that is written", `{"version":3}`, ""},
+		{"the oldest one", `{"version":2}`, ""},
+		{"an older one", `{"version":1}`, "its format has version 1 and this program reads versions 2 to 3"},
+		{"a newer one", `{"version":4}`, "its format has version 4 and this program reads versions 2 to 3"},
+		{"none", `{}`, "its format has version 0 and this program reads versions 2 to 3"},
+	} {
+		got := ""
+		if _, err := gzipjson.Decode[document](compressed(t, tt.in), f); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.reason, got, tt.want)
+		}
 	}
 }
 

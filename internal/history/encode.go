@@ -1,18 +1,21 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 )
 
 const (
-	formatVersion = 1
-	maxMiB        = 32 // ten versions without anything in common
 	// maxEntries bounds the entries of one version: the shortest one that EKS
 	// reads takes more than 30 bytes of 1 MiB.
 	maxEntries = 1 << 16
 )
+
+func format() gzipjson.Format {
+	return gzipjson.Format{Version: 1, MaxMiB: 32} // ten versions without anything in common
+}
 
 type wire struct {
 	Version  int      `json:"version"`
@@ -26,11 +29,11 @@ type wire struct {
 // error is ErrTooLarge.
 func (h *History) Encode(limit int) ([]byte, error) {
 	for {
-		b, err := gzipjson.Encode(wire{formatVersion, h.next, h.versions, h.pieces})
-		if err != nil {
+		b, err := gzipjson.Encode(wire{format().Version, h.next, h.versions, h.pieces}, format())
+		switch tooLarge := errors.Is(err, gzipjson.ErrTooLarge); {
+		case err != nil && !tooLarge:
 			return nil, fmt.Errorf("encoding the history: %w", err)
-		}
-		if len(b) <= limit {
+		case len(b) <= limit && !tooLarge:
 			return b, nil
 		}
 		if len(h.versions) <= 1 {
@@ -44,7 +47,7 @@ func (h *History) Encode(limit int) ([]byte, error) {
 // Decode reads what Encode wrote. Anything else, and what a newer version of
 // this program wrote, is an error that wraps ErrUnusable.
 func Decode(b []byte) (*History, error) {
-	w, err := gzipjson.Decode[wire](b, gzipjson.Format{Version: formatVersion, MaxMiB: maxMiB})
+	w, err := gzipjson.Decode[wire](b, format())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -87,6 +88,9 @@ func (s *Set) EvaluateAt(c Clock, ps []Principal, granted GrantedBefore) Evaluat
 // maxTrail is as many bytes as most ARNs have.
 const maxTrail = 256
 
+// poolSize is how many texts are made room for at a time, once there are many.
+const poolSize = 4096
+
 // evaluation is the work on one kind.
 type evaluation struct {
 	kind     Kind
@@ -101,9 +105,18 @@ type evaluation struct {
 
 	grants  []Grant
 	leftOut []LeftOut
-	// pool is what grants' lists are cut from.
+	// unions are what several rules together give, by their numbers.
+	unions map[string]union
+	key    []byte // room for such a key
+	// pool is what grants' lists are cut from; seen is room to fill it.
 	pool []string
+	seen map[string]bool
 }
+
+// union is what rules give together: the principals that the same ones match
+// share it, because 500 rules of which each matches 5,000 users fill the memory
+// otherwise.
+type union struct{ groups, selectors []string }
 
 // subjectsOf gives the principals of a kind by ARN, each once.
 func subjectsOf(k Kind, ps []Principal) []subject {
@@ -263,22 +276,52 @@ func (e *evaluation) grantTo(s subject, list []int) {
 	if e.kind == Role && a.Path != "/" {
 		entry = a.WithoutPath().String()
 	}
+	u := e.union(list)
 	e.grants = append(e.grants, Grant{
 		Kind: e.kind, PrincipalARN: s.ARN, EntryARN: entry, Username: username, Rule: list[0],
-		Groups:    e.union(list, func(r *rule) []string { return r.groups }),
-		Selectors: e.union(list, func(r *rule) []string { return r.digest }),
+		Groups: u.groups, Selectors: u.selectors,
 	})
 }
 
-// union puts lists of several rules together, each text once, in rule order.
-func (e *evaluation) union(list []int, of func(*rule) []string) []string {
+// union is what the rules of a list, which is not empty, give together.
+func (e *evaluation) union(list []int) union {
 	if len(list) == 1 {
-		return of(&e.rules[list[0]])
+		return union{e.rules[list[0]].groups, e.rules[list[0]].digest}
 	}
+	e.key = e.key[:0]
+	for _, i := range list {
+		e.key = binary.LittleEndian.AppendUint16(e.key, uint16(i))
+	}
+	u, ok := e.unions[string(e.key)]
+	if !ok {
+		if e.unions == nil {
+			e.unions, e.seen = map[string]union{}, map[string]bool{}
+		}
+		u = union{
+			groups:    e.together(list, func(r *rule) []string { return r.groups }),
+			selectors: e.together(list, func(r *rule) []string { return r.digest }),
+		}
+		e.unions[string(e.key)] = u
+	}
+	return u
+}
+
+// together puts lists of several rules together, each text once, in rule order.
+func (e *evaluation) together(list []int, of func(*rule) []string) []string {
+	most := 0
+	for _, i := range list {
+		most += len(of(&e.rules[i]))
+	}
+	// What is full is not copied: the lists cut from it hold on to it.
+	if cap(e.pool)-len(e.pool) < most {
+		e.pool = make([]string, 0, max(most, min(2*cap(e.pool), poolSize), len(list)))
+	}
+	clear(e.seen)
 	start := len(e.pool)
 	for _, i := range list {
 		for _, s := range of(&e.rules[i]) {
-			if !slices.Contains(e.pool[start:], s) {
+			if !e.seen[s] {
+				e.seen[s] = true
 				e.pool = append(e.pool, s)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -13,10 +12,10 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 )
 
-const (
-	recordVersion = 1
-	maxRecordMiB  = 16 // 7,000 entries with their rules take about 2
-)
+// recordFormat: version 1 had every entry's selectors in the entry.
+func recordFormat() gzipjson.Format {
+	return gzipjson.Format{Version: 2, Oldest: 1, MaxMiB: 16} // 7,000 entries with their rules take about 2
+}
 
 // ErrRecord is what every error of DecodeRecord wraps.
 var ErrRecord = errors.New("the record is not usable")
@@ -51,7 +50,8 @@ type Owned struct {
 	ARN string
 	// Digest is the ContentDigest of the entry's decoded user name and groups.
 	Digest string
-	// Selectors are the SelectorDigests of the rules that granted it.
+	// Selectors are the SelectorDigests of the rules that granted it. Entries
+	// share them: do not modify.
 	Selectors []string
 	// HeldSince is when its removal was first held back, or would have been for
 	// the hold to be over: then it may go at once. Zero: neither.
@@ -81,6 +81,7 @@ type Removal struct {
 
 type recordJSON struct {
 	Version   int                     `json:"version"`
+	Granted   SelectorLists           `json:"granted,omitzero"`
 	Entries   []ownedJSON             `json:"entries"`
 	Originals map[string]originalJSON `json:"originals,omitempty"`
 	Rules     map[string]string       `json:"rules"`
@@ -93,7 +94,8 @@ type ownedJSON struct {
 	Kind      Kind      `json:"kind"`
 	ARN       string    `json:"arn"`
 	Digest    string    `json:"digest"`
-	Selectors []string  `json:"selectors,omitempty"`
+	Selectors []string  `json:"selectors,omitempty"` // version 1
+	By        int       `json:"by,omitempty"`        // the number of the list in Granted
 	HeldSince time.Time `json:"heldSince,omitzero"`
 	Forget    time.Time `json:"forget,omitzero"`
 }
@@ -113,13 +115,16 @@ type removalJSON struct {
 // Encode gives the record as compressed JSON, always the same bytes for the
 // same content, in whatever order entries and removals are. It refuses text
 // that is not UTF-8, which it could not give back, and what DecodeRecord would
-// refuse.
+// refuse: if that is for its size, the error wraps gzipjson.ErrTooLarge.
 func (r Record) Encode() ([]byte, error) {
-	wire := r.wire()
+	wire, err := r.wire()
+	if err != nil {
+		return nil, fmt.Errorf("encoding the record: %w", err)
+	}
 	if err := wire.check(); err != nil {
 		return nil, err
 	}
-	b, err := gzipjson.Encode(wire)
+	b, err := gzipjson.Encode(wire, recordFormat())
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record: %w", err)
 	}
@@ -130,22 +135,27 @@ func (r Record) Encode() ([]byte, error) {
 // version of this program wrote, is an error that wraps ErrRecord and no
 // record at all: half a record would make somebody else's of what is ours.
 func DecodeRecord(b []byte) (Record, error) {
-	wire, err := gzipjson.Decode[recordJSON](b, gzipjson.Format{Version: recordVersion, MaxMiB: maxRecordMiB})
+	wire, err := gzipjson.Decode[recordJSON](b, recordFormat())
 	if err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if err := wire.check(); err != nil {
 		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	return wire.record(), nil
+	r, err := wire.record()
+	if err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return r, nil
 }
 
-func (r Record) wire() recordJSON {
-	w := recordJSON{Version: recordVersion, Rules: r.Rules, Seen: r.Seen, Spent: r.Spent, Entries: make([]ownedJSON, 0, len(r.Entries))}
-	for _, e := range r.Entries {
-		j := ownedJSON(e)
-		j.HeldSince, j.Forget = plain(e.HeldSince), plain(e.Forget)
-		w.Entries = append(w.Entries, j)
+func (r Record) wire() (recordJSON, error) {
+	w := recordJSON{Version: recordFormat().Version, Rules: r.Rules, Seen: r.Seen, Spent: r.Spent, Entries: make([]ownedJSON, 0, len(r.Entries))}
+	var lists ListWriter
+	for _, e := range inOrder(r.Entries) {
+		w.Entries = append(w.Entries, ownedJSON{
+			Kind: e.Kind, ARN: e.ARN, Digest: e.Digest, By: lists.Number(e.Selectors), HeldSince: e.HeldSince, Forget: e.Forget,
+		})
 	}
 	for k, o := range r.Originals {
 		if w.Originals == nil {
@@ -158,22 +168,46 @@ func (r Record) wire() recordJSON {
 		j.At = plain(m.At)
 		w.Removals = append(w.Removals, j)
 	}
-	slices.SortFunc(w.Entries, func(a, b ownedJSON) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Digest, b.Digest),
-			slices.Compare(a.Selectors, b.Selectors), a.HeldSince.Compare(b.HeldSince), a.Forget.Compare(b.Forget))
-	})
 	slices.SortFunc(w.Removals, func(a, b removalJSON) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.AccountID, b.AccountID),
 			a.At.Compare(b.At), cmp.Compare(a.Count, b.Count))
 	})
-	return w
+	var err error
+	w.Granted, err = lists.Lists()
+	return w, err
 }
 
-func (w recordJSON) record() Record {
-	r := Record{Rules: w.Rules, Seen: w.Seen, Spent: w.Spent}
-	for _, e := range w.Entries {
+// inOrder gives entries in the order in which they are stored, with their times
+// as they are.
+func inOrder(entries []Owned) []Owned {
+	entries = slices.Clone(entries)
+	for i := range entries {
+		e := &entries[i]
 		e.HeldSince, e.Forget = plain(e.HeldSince), plain(e.Forget)
-		r.Entries = append(r.Entries, Owned(e))
+	}
+	slices.SortFunc(entries, func(a, b Owned) int {
+		if c := cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ARN, b.ARN), cmp.Compare(a.Digest, b.Digest)); c != 0 {
+			return c
+		}
+		return cmp.Or(slices.Compare(a.Selectors, b.Selectors), a.HeldSince.Compare(b.HeldSince), a.Forget.Compare(b.Forget))
+	})
+	return entries
+}
+
+func (w recordJSON) record() (Record, error) {
+	r := Record{Rules: w.Rules, Seen: w.Seen, Spent: w.Spent}
+	lists, err := w.Granted.Read()
+	if err != nil {
+		return Record{}, err
+	}
+	for i, e := range w.Entries {
+		o := Owned{Kind: e.Kind, ARN: e.ARN, Digest: e.Digest, HeldSince: plain(e.HeldSince), Forget: plain(e.Forget)}
+		if len(e.Selectors) > 0 {
+			o.Selectors = e.Selectors
+		} else if o.Selectors, err = Listed(lists, e.By); err != nil {
+			return Record{}, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		r.Entries = append(r.Entries, o)
 	}
 	for k, o := range w.Originals {
 		if r.Originals == nil {
@@ -185,13 +219,16 @@ func (w recordJSON) record() Record {
 		m.At = plain(m.At)
 		r.Removals = append(r.Removals, Removal(m))
 	}
-	return r
+	return r, nil
 }
 
 // check refuses what no accepted state of ours can hold.
 func (w recordJSON) check() error {
+	if w.Version == 1 && len(w.Granted.Lists)+len(w.Granted.Selectors) > 0 {
+		return errors.New("version 1 has no lists of rules")
+	}
 	for i, e := range w.Entries {
-		if err := e.check(); err != nil {
+		if err := e.check(w.Version); err != nil {
 			return fmt.Errorf("entry %d: %w", i+1, err)
 		}
 	}
@@ -213,15 +250,17 @@ func (w recordJSON) check() error {
 	return nil
 }
 
-func (e ownedJSON) check() error {
+func (e ownedJSON) check(version int) error {
 	a, err := arn.Parse(e.ARN)
 	switch {
 	case err != nil:
 		return err
 	case e.Kind.DataKey() == "" || a.Type != string(e.Kind):
 		return fmt.Errorf("%s is not the ARN of a %.20q", e.ARN, e.Kind)
-	case !utf8.ValidString(e.Digest) || !utf8.ValidString(strings.Join(e.Selectors, "")):
-		return fmt.Errorf("a digest of %s is not UTF-8", e.ARN)
+	case !utf8.ValidString(e.Digest):
+		return fmt.Errorf("the digest of %s is not UTF-8", e.ARN)
+	case version == 1 && e.By != 0 || version > 1 && len(e.Selectors) > 0:
+		return fmt.Errorf("%s has its rules as another version than %d writes them", e.ARN, version)
 	}
 	return nil
 }

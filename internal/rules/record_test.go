@@ -79,21 +79,23 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRecordsOfOldAreRead: testdata/record-1.json.gz is sampleRecord as it was
-// first stored. A new version of the format gets a file beside it; this one
-// never changes.
+// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord as version
+// N of the format first stored it. A new version gets a file beside them; these
+// never change.
 func TestRecordsOfOldAreRead(t *testing.T) {
 	t.Parallel()
-	stored, err := os.ReadFile("testdata/record-1.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := rules.DecodeRecord(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(byContent(sampleRecord()), byContent(got)); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	for version := 1; version <= 2; version++ {
+		stored, err := os.ReadFile(fmt.Sprintf("testdata/record-%d.json.gz", version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := rules.DecodeRecord(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(byContent(sampleRecord()), byContent(got)); diff != "" {
+			t.Errorf("version %d: -want +got:\n%s", version, diff)
+		}
 	}
 }
 
@@ -175,6 +177,8 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)/2] ^= 1
 	entry := `{"version":1,"rules":null,"entries":[{"kind":"user","arn":"%s","digest":"` + strings.Repeat("0", 32) + `"}]}`
+	listed := `{"version":%d,"rules":null,"granted":{%s},"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","digest":"d",%s}]}`
+	const lists = `"selectors":["a"],"lists":[[0]]`
 	tests := map[string]struct {
 		reason string
 		in     []byte
@@ -185,8 +189,16 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		"flipped":   {"one bit", flipped},
 		"followed":  {"something behind it", append(bytes.Clone(good), 'x')},
 		"twice":     {"two records", append(bytes.Clone(good), good...)},
-		"newer":     {"a newer version", compress(t, `{"version":2,"entries":[],"rules":null,"more":1}`)},
+		"newer":     {"a newer version", compress(t, `{"version":3,"entries":[],"rules":null,"more":1}`)},
 		"older":     {"no version", compress(t, `{"entries":[],"rules":null}`)},
+		"inline 2":  {"version 2 with an entry of version 1", compress(t, fmt.Sprintf(listed, 2, `"selectors":["a"]`, `"selectors":["a"]`))},
+		"by 1":      {"version 1 with an entry of version 2", compress(t, fmt.Sprintf(listed, 1, "", `"by":1`))},
+		"lists 1":   {"version 1 with lists of version 2", compress(t, fmt.Sprintf(listed, 1, `"selectors":["a"]`, `"selectors":["a"]`))},
+		"no list":   {"a list that is not there", compress(t, fmt.Sprintf(listed, 2, lists, `"by":2`))},
+		"negative":  {"a list of no number", compress(t, fmt.Sprintf(listed, 2, lists, `"by":-1`))},
+		"no rule":   {"a list with a rule that is not there", compress(t, fmt.Sprintf(listed, 2, `"selectors":["a"],"lists":[[1]]`, `"by":1`))},
+		"below 0":   {"a list with a rule of no number", compress(t, fmt.Sprintf(listed, 2, `"selectors":["a"],"lists":[[-1]]`, `"by":1`))},
+		"long":      {"lists of 4 million", compress(t, fmt.Sprintf(listed, 2, `"selectors":["a"],"lists":[[0`+strings.Repeat(",0", 4<<20)+`]]`, `"by":1`))},
 		"unknown":   {"a field of nobody", compress(t, `{"version":1,"entries":[],"rules":null,"more":1}`)},
 		"two":       {"two JSON values", compress(t, `{"version":1,"entries":[],"rules":null}{}`)},
 		"list":      {"not an object", compress(t, `[]`)},
@@ -205,6 +217,9 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(entry, "arn:aws:iam::1:user/b"))); err != nil {
 		t.Errorf("the rows above differ from a good one in more than their reason: %v", err)
+	}
+	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(listed, 2, lists, `"by":1`))); err != nil {
+		t.Errorf("the rows about lists differ from a good one in more than their reason: %v", err)
 	}
 }
 
@@ -229,7 +244,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:20])
 	f.Add(compress(f, `{"version":1,"entries":[],"rules":{}}`))
-	f.Add(compress(f, `{"version":1,"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","heldSince":"2026-03-01T12:00:00+01:00"}]}`))
+	f.Add(compress(f, `{"version":2,"granted":{"selectors":["a","b"],"lists":[[1,0],[]]},"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","by":1}]}`))
+	f.Add(compress(f, `{"version":1,"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","selectors":[],"heldSince":"2026-03-01T12:00:00+01:00"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := rules.DecodeRecord(b)
 		if err != nil {

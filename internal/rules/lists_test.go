@@ -1,0 +1,129 @@
+package rules_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+func selectors(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%016x", i*0x9e3779b97f4a7c)
+	}
+	return list
+}
+
+// granted are entries of as many users, each by its own list of selectors.
+func granted(users int, by func(user int) []string) rules.Record {
+	var r rules.Record
+	for i := range users {
+		r.Entries = append(r.Entries, rules.Owned{
+			Kind: rules.User, ARN: fmt.Sprintf("arn:aws:iam::123456789012:user/u%04d", i),
+			Digest: rules.ContentDigest(fmt.Sprint(i), nil), Selectors: by(i),
+		})
+	}
+	return r
+}
+
+// TestRecordOfManyRulesFits: whoever writes 500 rules that all match everybody
+// must be able to put them right.
+func TestRecordOfManyRulesFits(t *testing.T) {
+	t.Parallel()
+	all := selectors(500)
+	for reason, by := range map[string]func(user int) []string{
+		"one list":                func(int) []string { return all },
+		"equal lists":             func(int) []string { return slices.Clone(all) },
+		"everybody lacks another": func(i int) []string { return slices.Concat(all[:i/10], all[i/10+1:]) },
+		"another tenth for everybody": func(i int) []string {
+			var tenth []string
+			for j, s := range all {
+				if rnd := rand.New(rand.NewPCG(uint64(i), uint64(j))); rnd.Uint64()%10 == 0 {
+					tenth = append(tenth, s)
+				}
+			}
+			return tenth
+		},
+	} {
+		r := granted(5000, by)
+		b, err := r.Encode()
+		if err != nil {
+			t.Errorf("%s: %v", reason, err)
+			continue
+		}
+		t.Logf("%s: 5,000 entries of 500 rules take %d KiB", reason, len(b)>>10)
+		if len(b) > 900<<10 {
+			t.Errorf("%s: 5,000 entries of 500 rules take %d KiB, and a ConfigMap holds 1 MiB", reason, len(b)>>10)
+		}
+		got, err := rules.DecodeRecord(b)
+		if err != nil {
+			t.Errorf("%s: what was written cannot be read: %v", reason, err)
+			continue
+		}
+		for i, o := range got.Entries {
+			if !slices.Equal(o.Selectors, r.Entries[i].Selectors) {
+				t.Errorf("%s: %s came back with other rules", reason, o.ARN)
+				break
+			}
+		}
+	}
+}
+
+// TestEncodeRefusesARecordThatIsTooLarge: what cannot be read back is never
+// written.
+func TestEncodeRefusesARecordThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	all := selectors(1500)
+	many := granted(3000, func(i int) []string { return slices.Concat(all[:i/2], all[i/2+i%2:]) })
+	large := rules.Record{Rules: map[string]string{"mapUsers": string(make([]byte, 3<<20))}} // six bytes of JSON each
+	for reason, r := range map[string]rules.Record{"lists of 4.5 million in all": many, "18 MiB of JSON": large} {
+		if b, err := r.Encode(); !errors.Is(err, gzipjson.ErrTooLarge) {
+			_, err2 := rules.DecodeRecord(b)
+			t.Errorf("%s: %v, want ErrTooLarge; reading it back: %v", reason, err, err2)
+		}
+	}
+}
+
+// TestEqualListsAreOneInMemory: a list of rules may be long, and shared by all
+// principals there are.
+func TestEqualListsAreOneInMemory(t *testing.T) {
+	t.Parallel()
+	r := granted(3, func(i int) []string { return selectors(2 + i/2) })
+	b, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := rules.DecodeRecord(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := got.Entries; &e[0].Selectors[0] != &e[1].Selectors[0] {
+		t.Error("equal lists of a record stand in memory twice")
+	}
+	if e := got.Entries; cap(e[0].Selectors) != len(e[0].Selectors) {
+		t.Error("whoever appends to one list writes into another")
+	}
+	set := mustParse(t, map[string]string{"mapUsers": `
+- {arnRegex: '^arn:aws:iam::1:user/[a-z]$', username: a, groups: [g]}
+- {arnRegex: '^arn:aws:iam::1:user/[a-y]$', username: b, groups: [h]}
+- {arnRegex: '^arn:aws:iam::1:user/[b-z]$', username: c, groups: [i]}`})
+	var principals []rules.Principal
+	for _, name := range []string{"a", "b", "c", "z"} {
+		principals = append(principals, user("arn:aws:iam::1:user/"+name))
+	}
+	grants := map[string]rules.Grant{}
+	for _, g := range set.Evaluate(principals, nil).Grants {
+		grants[g.PrincipalARN[len(g.PrincipalARN)-1:]] = g
+	}
+	if &grants["b"].Selectors[0] != &grants["c"].Selectors[0] || &grants["b"].Groups[0] != &grants["c"].Groups[0] {
+		t.Error("equal lists of two grants stand in memory twice")
+	}
+	if slices.Equal(grants["a"].Selectors, grants["z"].Selectors) || slices.Equal(grants["a"].Groups, grants["z"].Groups) {
+		t.Error("other rules give the same lists")
+	}
+}
