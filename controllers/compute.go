@@ -81,6 +81,16 @@ type Outcome struct {
 	inDocument bool
 }
 
+// countStanding has Ours count what stands there, not what would, because
+// nothing is written.
+func (o *Outcome) countStanding() {
+	for sign, entries := range map[int][]awsauth.Entry{-1: o.Added, +1: o.Removed} {
+		for _, e := range entries {
+			o.Ours[e.Kind] += sign
+		}
+	}
+}
+
 // readable refuses a result in which EKS would not take an entry of ours as it
 // is written.
 func (o *Outcome) readable() error {

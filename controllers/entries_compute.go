@@ -24,7 +24,7 @@ type entryComputation struct {
 // addEntries lets access entries count as granted before.
 func (r recorded) addEntries(record accessentry.Record) {
 	for _, o := range record.Entries {
-		r.selectors[o.Key()] = append(r.selectors[o.Key()], o.Selectors...)
+		r.addSelectors(o.Key(), o.Selectors)
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 )
 
 // PausedAnnotation on the rules ConfigMap has the refresher write neither
@@ -97,12 +95,7 @@ func (r *AWSAuthReconciler) paused(ctx context.Context, run *refresh) (bool, err
 		return false, r.rememberPause(ctx, run)
 	}
 	run.paused, run.pending = true, pending{len(run.out.Added), len(run.out.Changed), len(run.out.Removed)}
-	// What stands there is what counts, not what would.
-	for sign, entries := range map[int][]awsauth.Entry{-1: run.out.Added, +1: run.out.Removed} {
-		for _, e := range entries {
-			run.out.Ours[e.Kind] += sign
-		}
-	}
+	run.out.countStanding()
 	return true, r.rememberPause(ctx, run)
 }
 

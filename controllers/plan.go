@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -78,6 +79,11 @@ func NewPlan(d PlanData) (Outcome, error) {
 	confirmGone(s.Ledger, d, recordedARNs(s))
 	out := Compute(s)
 	out.Paused = isPaused(d.Rules)
+	record := out.Record
+	record.Rules = d.Rules.Data
+	if _, err := encodeRecords(record, out.Entries.Record); errors.Is(err, errRecordTooLarge) {
+		return Outcome{}, err
+	}
 	return out, nil
 }
 

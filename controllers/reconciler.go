@@ -123,7 +123,7 @@ func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl
 
 // retriable drops the errors that only a person can mend.
 func retriable(err error) error {
-	if errors.Is(err, errRecordUnusable) {
+	if errors.Is(err, errRecordUnusable) || errors.Is(err, errRecordTooLarge) {
 		return nil
 	}
 	return err
@@ -213,6 +213,7 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	tooSoon := create && !r.mayCreate(run)
 	began := r.Clock.Now()
 	if err := r.storeRecord(ctx, run); err != nil {
+		run.out.countStanding()
 		return err
 	}
 	if tooSoon || len(run.out.Result.Changed) == 0 {

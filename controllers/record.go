@@ -21,12 +21,12 @@ const (
 // recorded is the record, indexed for look-ups.
 type recorded struct {
 	entries   map[entryKey][]rules.Owned
-	selectors map[string][]string // of the rules that granted, by folded principal ARN
-	inForce   map[string]bool     // selectors of the present rules
+	selectors map[string][][]string // lists of the rules that granted, by folded principal ARN
+	inForce   map[string]bool       // selectors of the present rules
 }
 
 func newRecorded(r rules.Record, now time.Time) recorded {
-	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: map[string][]string{}}
+	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: make(map[string][][]string, len(r.Entries))}
 	for _, o := range r.Entries {
 		if forgotten(o, now) {
 			continue
@@ -34,10 +34,17 @@ func newRecorded(r rules.Record, now time.Time) recorded {
 		key := principalKey(o.Kind, o.ARN)
 		rec.entries[key] = append(rec.entries[key], o)
 		if o.Forget.IsZero() {
-			rec.selectors[arn.Fold(o.ARN)] = append(rec.selectors[arn.Fold(o.ARN)], o.Selectors...)
+			rec.addSelectors(arn.Fold(o.ARN), o.Selectors)
 		}
 	}
 	return rec
+}
+
+// addSelectors keeps the lists as they are: many principals share a long one.
+func (r recorded) addSelectors(folded string, selectors []string) {
+	if len(selectors) > 0 {
+		r.selectors[folded] = append(r.selectors[folded], selectors)
+	}
 }
 
 // forgotten: a clock that jumped must not make an entry ours for ever, so a
@@ -65,8 +72,8 @@ func (r recorded) find(e awsauth.Entry) (rules.Owned, bool) {
 // rule that was edited since counts as let in by any: the edit that makes a
 // rule match too many must lock nobody out.
 func (r recorded) granted(_ rules.Kind, foldedPrincipalARN, selectorDigest string) bool {
-	return slices.ContainsFunc(r.selectors[foldedPrincipalARN], func(s string) bool {
-		return s == selectorDigest || !r.inForce[s]
+	return slices.ContainsFunc(r.selectors[foldedPrincipalARN], func(list []string) bool {
+		return slices.ContainsFunc(list, func(s string) bool { return s == selectorDigest || !r.inForce[s] })
 	})
 }
 

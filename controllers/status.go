@@ -264,6 +264,8 @@ func appliedReason(run *refresh) (reason, message string) {
 	switch {
 	case errors.Is(run.err, errRecordUnusable):
 		return "RecordUnusable", clip(run.err.Error())
+	case errors.Is(run.err, errRecordTooLarge):
+		return "RecordTooLarge", clip(run.err.Error())
 	case run.err != nil:
 		return "Failed", stableAPIError(run.err)
 	case run.paused && len(run.out.Result.Changed) > 0:

@@ -15,6 +15,8 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -79,24 +81,43 @@ var errRecordUnusable = errors.New("what is ours in aws-auth cannot be told, so 
 	"back from a backup, run the version that wrote it, or delete it (then our entries count as somebody else's until " +
 	"--adopt takes them over)")
 
+// errRecordTooLarge says that nothing is written, because the record that would
+// have to be written first could not be stored, or never be read again.
+var errRecordTooLarge = errors.New("nothing is changed, because the record of what is ours would become too large; " +
+	"let fewer rules match the same principals, or shorten the rules")
+
 // writeRecord stores the records over the state ConfigMap that was read, or
-// creates it. It returns what stands there now, or errStale.
+// creates it. It returns what stands there now, or errStale, or
+// errRecordTooLarge.
 func (s store) writeRecord(ctx context.Context, was *corev1.ConfigMap, record rules.Record, entries accessentry.Record) (*corev1.ConfigMap, error) {
-	encoded, err := record.Encode()
+	binary, err := encodeRecords(record, entries)
 	if err != nil {
 		return nil, fmt.Errorf("writing ConfigMap %s: %w", s.names.State, err)
 	}
 	now := s.own(was, s.names.State)
-	now.BinaryData = map[string][]byte{recordKey: encoded}
-	if !entries.Empty() {
-		if now.BinaryData[entriesKey], err = entries.Encode(); err != nil {
-			return nil, fmt.Errorf("writing ConfigMap %s: %w", s.names.State, err)
-		}
-	}
+	now.BinaryData = binary
 	if was != nil && maps.EqualFunc(was.BinaryData, now.BinaryData, bytes.Equal) {
 		return was, nil
 	}
 	return s.put(ctx, was != nil, now)
+}
+
+// encodeRecords is the state ConfigMap's binaryData.
+func encodeRecords(record rules.Record, entries accessentry.Record) (map[string][]byte, error) {
+	binary := map[string][]byte{}
+	var err error
+	if binary[recordKey], err = record.Encode(); err == nil && !entries.Empty() {
+		binary[entriesKey], err = entries.Encode()
+	}
+	switch size := binaryBytes(&corev1.ConfigMap{BinaryData: binary}); {
+	case errors.Is(err, gzipjson.ErrTooLarge):
+		return nil, fmt.Errorf("%w: %w", errRecordTooLarge, err)
+	case err != nil:
+		return nil, err
+	case size > awsauth.MaxBytes:
+		return nil, fmt.Errorf("%w: %d KiB, where a ConfigMap holds %d", errRecordTooLarge, (size-1)>>10+1, awsauth.MaxBytes>>10)
+	}
+	return binary, nil
 }
 
 // rewriteRecord stores the record of aws-auth and leaves that of access entries
