@@ -310,6 +310,7 @@ func (r *replica) stand(long time.Duration) {
 	}
 	s.run(s.now().Add(long))
 	s.note("%s goes on", r.name)
+	s.calm.process = later(s.calm.process, s.now()) // what it read is old
 	r.busy, s.depth = false, s.depth-1
 	r.began, r.calls, r.applied = began, calls, applied
 	r.met = true
