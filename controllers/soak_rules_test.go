@@ -28,7 +28,11 @@ func (s *soak) editRules(c ruleChoice) {
 	s.given.choice, s.given.list = c, c.rules()
 	s.given.data = rulesData(s.given.list, s.given.edits)
 	s.given.at, s.given.approved, s.given.there = s.now(), time.Time{}, true
+	_, err := s.admin.Get(s.Context(), "aws-auth-refresher", metav1.GetOptions{})
 	s.apply("aws-auth-refresher", s.given.data)
+	if err != nil { // a pause outlives the ConfigMap, but not its coming back without it
+		s.resumed()
+	}
 	s.note("rules: %+v", c)
 	s.retrack()
 }
@@ -95,7 +99,6 @@ func (s *soak) badRules() {
 	} else if _, err := s.admin.Get(s.Context(), "aws-auth-refresher", metav1.GetOptions{}); err == nil {
 		s.note("rules ConfigMap deleted")
 		s.delete("aws-auth-refresher")
-		s.resumed() // the pause went with it
 	}
 	s.after(s.between(time.Second, 4*time.Minute), s.rulesEdit)
 }

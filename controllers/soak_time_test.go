@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/iamevents"
@@ -107,7 +108,8 @@ func (s *soak) resume() {
 	if s.paused.IsZero() {
 		return
 	}
-	if s.api.down {
+	_, err := s.admin.Get(s.Context(), "aws-auth-refresher", metav1.GetOptions{})
+	if err != nil { // who makes it again ends the pause
 		s.after(10*time.Second, s.resume)
 		return
 	}
