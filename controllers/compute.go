@@ -43,6 +43,8 @@ type Situation struct {
 	Adopt bool
 	// Limit is the size of aws-auth that is not exceeded; 0: awsauth.MaxBytes.
 	Limit int
+	// RecordFull: nobody new can be recorded, so nobody new gets in.
+	RecordFull bool
 	// Entries is about the access entries of EKS.
 	Entries EntrySituation
 }
@@ -124,6 +126,9 @@ func Compute(s Situation) Outcome {
 		c.recorded.inForce = s.Rules.Selectors()
 		c.recorded.addEntries(s.Entries.Record)
 		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
+		if s.RecordFull {
+			c.leaveOutNew()
+		}
 		c.out.elsewhere = newElsewhere(s.Rules, c.out.Evaluation.Rules, s.Accounts)
 	}
 	c.listed = make(map[string]bool, len(s.Principals))
@@ -146,6 +151,19 @@ func Compute(s Situation) Outcome {
 		c.out.before = c.ownBefore()
 	}
 	return c.out
+}
+
+// leaveOutNew leaves out whoever is not on record.
+func (c *computation) leaveOutNew() {
+	c.out.Evaluation.Grants = slices.DeleteFunc(c.out.Evaluation.Grants, func(g rules.Grant) bool {
+		_, known := c.recorded.selectors[arn.Fold(g.PrincipalARN)]
+		if !known {
+			c.out.Evaluation.LeftOut = append(c.out.Evaluation.LeftOut, rules.LeftOut{
+				Kind: g.Kind, ARN: g.PrincipalARN, Rule: g.Rule, Reason: "the record of what is ours has no room for it",
+			})
+		}
+		return !known
+	})
 }
 
 type computation struct {

@@ -78,13 +78,24 @@ func NewPlan(d PlanData) (Outcome, error) {
 	Compute(s) // the ledger takes evidence only about those whom it was asked about
 	confirmGone(s.Ledger, d, recordedARNs(s))
 	out := Compute(s)
-	out.Paused = isPaused(d.Rules)
-	record := out.Record
-	record.Rules = d.Rules.Data
-	if _, err := encodeRecords(record, out.Entries.Record); errors.Is(err, errRecordTooLarge) {
+	if err = out.recordable(d.Rules); errors.Is(err, errRecordTooLarge) {
+		s.RecordFull = true
+		out = Compute(s)
+		err = out.recordable(d.Rules)
+	}
+	if errors.Is(err, errRecordTooLarge) {
 		return Outcome{}, err
 	}
+	out.Paused = isPaused(d.Rules)
 	return out, nil
+}
+
+// recordable tells whether the record can be stored.
+func (o *Outcome) recordable(written *corev1.ConfigMap) error {
+	record := o.Record
+	record.Rules = written.Data
+	_, err := encodeRecords(record, o.Entries.Record)
+	return err
 }
 
 // accounts are those that were listed, by their numbers or their principals.

@@ -82,6 +82,7 @@ type refresh struct {
 	awsAuth *corev1.ConfigMap // nil: missing
 	out     Outcome
 	done    changes
+	full    bool          // the record has no room for anybody new
 	again   []string      // ARNs of principals that were made again
 	waiting time.Duration // until a missing aws-auth is made; 0: not waiting
 	err     error         // what kept the refresh from its end
@@ -175,7 +176,12 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 			}
 		}
 		run.entries.onRecord = time.Time{}
-		if err = r.decideAndWrite(ctx, run); err == nil {
+		err = r.decideAndWrite(ctx, run)
+		if errors.Is(err, errRecordTooLarge) && !run.full {
+			run.full = true // whoever must go goes nevertheless
+			err = r.decideAndWrite(ctx, run)
+		}
+		if err == nil {
 			err = r.applyEntries(ctx, run)
 		}
 		if !errors.Is(err, errStale) {
@@ -272,7 +278,7 @@ func (r *AWSAuthReconciler) situation(run *refresh) Situation {
 		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Listed: r.known.listed, Accounts: r.known.accounts(), Record: run.record,
 		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
 	}
-	s.Entries = r.entrySituation(run)
+	s.Entries, s.RecordFull = r.entrySituation(run), run.full
 	s.Record.Rules, s.Record.Spent = run.rules.inForce, run.rules.spent
 	if run.awsAuth == nil {
 		s.Document, s.Missing = r.reader.Read(nil, 0), true

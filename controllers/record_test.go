@@ -49,10 +49,10 @@ func random(rnd *rand.Rand, n int) string {
 	return string(b)
 }
 
-// TestRecordTooLarge: a record that cannot be stored, or could not be read
-// again, is not written, nor is anything else, until the rules are mended.
+// TestRecordTooLarge: where there is no room to record newcomers they stay
+// outside, and everybody else comes, changes and goes as ever.
 func TestRecordTooLarge(t *testing.T) {
-	w := newWorldWith(t, "tmp-foo-1")
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var principals []rules.Principal
 	for i := range 1740 {
@@ -62,47 +62,38 @@ func TestRecordTooLarge(t *testing.T) {
 		}
 		principals = append(principals, rules.Principal{Kind: rules.User, ARN: u.ARN, AccountID: accountID, Path: u.Path, Name: u.Name, ID: u.ID})
 	}
-	aws, state := w.get("aws-auth"), w.get("aws-auth-refresher-state")
-	unchanged := func(reason string) {
-		t.Helper()
-		if now := w.get("aws-auth"); now.ResourceVersion != aws.ResourceVersion {
-			t.Fatalf("%s: aws-auth was written", reason)
-		}
-		if now := w.get("aws-auth-refresher-state"); now.ResourceVersion != state.ResourceVersion {
-			t.Errorf("%s: the record was written", reason)
-		}
-	}
-	large := "- arnRegex: ^arn:aws:iam::123456789012:user/.*$\n  username: foo\n  groups: [g]\n# " + random(rnd, 500<<10) + "\n"
-	if _, err := NewPlan(PlanData{
-		Rules: &corev1.ConfigMap{Data: map[string]string{"mapUsers": large}}, AWSAuth: aws, Principals: principals,
+	padding := "# " + random(rnd, 500<<10) + "\n"
+	large := "- arnRegex: ^arn:aws:iam::123456789012:user/.*$\n  username: foo\n  groups: [g]\n" + padding
+	plan, err := NewPlan(PlanData{
+		Rules: &corev1.ConfigMap{Data: map[string]string{"mapUsers": large}}, AWSAuth: w.get("aws-auth"), Principals: principals,
 		Listed: []rules.Kind{rules.User}, Removal: removal.Settings{Hold: time.Minute, MaxCount: 10, MaxPercent: 50}, Now: w.clock.Now(),
-	}); !errors.Is(err, errRecordTooLarge) {
-		t.Errorf("plan does not say that it will be: %v", err)
+	})
+	if err != nil || len(plan.Added) != 0 || len(plan.Evaluation.LeftOut) != len(principals) {
+		t.Errorf("plan does not say who stays outside: %v, %d added", err, len(plan.Added))
 	}
 	w.rules(large)
 	for range 2 {
 		w.later()
-		unchanged("the record is too large")
+		w.expectMapUsers("no newcomers", person+entry("tmp-foo-1", "foo", "g")+entry("tmp-foo-2", "foo", "g"))
 	}
-	const message = "writing ConfigMap aws-auth-refresher-state: nothing is changed, because the record of what is ours would " +
-		"become too large; let fewer rules match the same principals, or shorten the rules: "
 	for _, kind := range []string{ConditionApplied, ConditionDegraded} {
-		c := w.condition(kind)
-		if !strings.HasSuffix(c.Reason, "RecordTooLarge") || !strings.HasPrefix(c.Message, message) {
+		if c := w.condition(kind); !strings.HasSuffix(c.Reason, "RecordTooLarge") || !strings.HasPrefix(c.Message, "nobody new gets in") {
 			t.Errorf("%s is %s: %q", kind, c.Reason, c.Message)
 		}
 	}
-	if summary := w.get("aws-auth-refresher-status").Data["summary"]; !strings.HasPrefix(summary, "1 users and 0 roles of ours in aws-auth") {
-		t.Errorf("summary %q", summary)
+	if status := w.get("aws-auth-refresher-status").Data["leftOut"]; !strings.Contains(status, "the record of what is ours has no room for it") {
+		t.Errorf("the status does not say who stays outside: %.300s", status)
 	}
 	w.restart()
+	w.rules(strings.Replace(large, "user/.*$", "user/(.+/u[0-9]+|tmp-foo-1)$", 1))
 	w.later()
-	unchanged("a new process finds the same")
+	w.expectMapUsers("who is not granted goes", person+entry("tmp-foo-1", "foo", "g"))
 
 	w.rules(fooRule)
-	w.createUsers("tmp-foo-2")
+	w.createUsers("tmp-foo-3")
 	w.later()
-	w.expectMapUsers("the rules are mended", person+entry("tmp-foo-1", "foo", "system:masters")+entry("tmp-foo-2", "foo", "system:masters"))
+	w.expectMapUsers("the rules are mended", person+entry("tmp-foo-1", "foo", "system:masters")+
+		entry("tmp-foo-2", "foo", "system:masters")+entry("tmp-foo-3", "foo", "system:masters"))
 	if c := w.condition(ConditionDegraded); c.Status != "False" {
 		t.Errorf("the rules are mended: %+v", c)
 	}

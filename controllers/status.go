@@ -266,6 +266,9 @@ func appliedReason(run *refresh) (reason, message string) {
 		return "RecordUnusable", clip(run.err.Error())
 	case errors.Is(run.err, errRecordTooLarge):
 		return "RecordTooLarge", clip(run.err.Error())
+	case run.full && run.err == nil:
+		return "RecordTooLarge", "nobody new gets in, because the record of what is ours would become too large; " +
+			"let fewer principals match, or shorten the rules"
 	case run.err != nil:
 		return "Failed", stableAPIError(run.err)
 	case run.paused && len(run.out.Result.Changed) > 0:
