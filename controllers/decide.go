@@ -1,0 +1,116 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// keep decides about those of our entries that are no longer wanted, and
+// returns the ones that stay for now.
+func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
+	wantedKeys := make(map[entryKey]bool, len(want))
+	for _, g := range want {
+		wantedKeys[grantKey(g)] = true
+	}
+	unwanted := map[entryKey]awsauth.Entry{}
+	for _, e := range c.ours {
+		_, taken := c.foreign[e.Key()]
+		if !wantedKeys[keyOf(e)] && !taken {
+			unwanted[keyOf(e)] = e
+		}
+	}
+	c.unwantedEntries()
+	c.decide(unwanted)
+	var kept []awsauth.Entry
+	for key, e := range unwanted {
+		if !c.removed[key] {
+			kept = append(kept, e)
+		}
+	}
+	slices.SortFunc(kept, func(a, b awsauth.Entry) int { return strings.Compare(a.ARN, b.ARN) })
+	return kept
+}
+
+func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
+	c.held, c.removed, c.counted = map[entryKey]removal.Held{}, map[entryKey]bool{}, map[entryKey]bool{}
+	if c.Rules == nil {
+		return
+	}
+	in := removal.Input{Now: c.Now, Removals: c.Record.Removals, Approved: c.Approved, Settings: c.Removal}
+	for _, e := range c.ours {
+		o := c.recorded.owner(e, c.granted)
+		in.Owned = append(in.Owned, o)
+		if _, ok := unwanted[keyOf(e)]; !ok {
+			continue
+		}
+		in.Candidates = append(in.Candidates, c.candidate(o))
+	}
+	c.entryCandidates(&in)
+	c.out.Removal = c.Ledger.Decide(in)
+	for _, r := range c.out.Removal.Remove {
+		c.removed[principalKey(r.Kind, r.ARN)] = true
+		c.counted[principalKey(r.Kind, r.ARN)] = r.Why == removal.NotGranted
+	}
+	for _, h := range c.out.Removal.Held {
+		c.held[principalKey(h.Kind, h.ARN)] = h
+	}
+}
+
+// tooOld tells whether, and since when, what let a principal in would still do
+// so but for its age. An age that was edited since is not that: a slip of the
+// pen can edit one.
+func (c *computation) tooOld(o rules.Owned) (since time.Time, ok bool) {
+	if c.Ages.Doubted || !c.Rules.AppliesMaxAge() {
+		return time.Time{}, false
+	}
+	if c.byARN == nil {
+		c.byARN = make(map[string]int, len(c.Principals))
+		for i, p := range c.Principals {
+			c.byARN[arn.Fold(p.ARN)] = i
+		}
+	}
+	i, listed := c.byARN[arn.Fold(o.ARN)]
+	if !listed {
+		return time.Time{}, false
+	}
+	return c.Rules.Outgrew(c.Principals[i], o.Selectors, c.Ages.Now)
+}
+
+// candidate is an entry of ours, in whatever store, that is no longer wanted.
+func (c *computation) candidate(o rules.Owned) removal.Candidate {
+	candidate := removal.Candidate{
+		Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
+		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
+		Listed:    c.listed[arn.Fold(o.ARN)],
+		HeldSince: o.HeldSince,
+	}
+	var since time.Time
+	since, candidate.TooOld = c.tooOld(o)
+	candidate.Stale = candidate.Grantable && candidate.Listed && !c.listedSince(candidate, since)
+	return candidate
+}
+
+// listedSince tells whether what is known of a candidate is from a listing that
+// nothing has gone wrong after, and that began no earlier than that. Whoever was
+// made again, or got back a tag, would be seen there.
+func (c *computation) listedSince(candidate removal.Candidate, since time.Time) bool {
+	if c.Situation.Listed == nil {
+		return true
+	}
+	begun, complete := c.Situation.Listed(candidate.AccountID, candidate.Kind)
+	return complete && !begun.Before(since)
+}
+
+func accountOf(principalARN string) string {
+	a, err := arn.Parse(principalARN)
+	if err != nil {
+		return ""
+	}
+	return a.AccountID
+}
