@@ -70,6 +70,18 @@ func (x Extra) without(other Extra) Extra {
 	return left
 }
 
+// beside is what x has where other has nothing at all.
+func (x Extra) beside(other Extra) Extra {
+	left := Extra{Policies: slices.DeleteFunc(slices.Clone(x.Policies), func(p Policy) bool {
+		return slices.ContainsFunc(other.Policies, func(theirs Policy) bool { return theirs.ARN == p.ARN })
+	}), Tags: maps.Clone(x.Tags)}
+	maps.DeleteFunc(left.Tags, func(key, _ string) bool {
+		_, there := other.Tags[key]
+		return there
+	})
+	return left
+}
+
 // and is both, x's where they differ.
 func (x Extra) and(other Extra) Extra {
 	both := Extra{Policies: slices.Clone(x.Policies), Tags: maps.Clone(other.Tags)}
@@ -110,14 +122,23 @@ func madeAgain(o Owned, e Entry, seen Seen) bool {
 	return e.Made.After(seen.Made) || otherID(o, e) && e.Made.After(seen.Made.Add(-pinLag))
 }
 
+// owed is what is still to be put on the entry that stands there. What stands in
+// the one to be replaced is all that others want on it.
+func (o Owned) owed(seen Seen) Extra {
+	if o.Replaces.Equal(seen.Made) {
+		return Extra{}
+	}
+	return o.Extra.beside(seen.Extra)
+}
+
 // again plans that an entry is made again, with what others put on it on record
-// before it is deleted.
+// before it is deleted. One that is half made gets what it is owed first.
 func (d *decider) again(e Entry, before Owned, seen Seen) {
 	d.change(&d.plan.Recreate, e)
 	owned := d.kept[e.Key()]
-	owned.ID, owned.Replaces = before.ID, seen.Made // until it is made again
-	if owned.Extra = seen.Extra; before.Pending {
-		owned.Extra = seen.Extra.and(before.Extra) // it may be half made
+	owned.ID = before.ID // until it is made again
+	if before.owed(seen).IsZero() {
+		owned.Extra, owned.Replaces = seen.Extra, seen.Made
 	}
 	d.kept[e.Key()] = owned
 }
@@ -131,13 +152,29 @@ func (c *Cluster) recreate(ctx context.Context, j *job) (outcome, error) {
 		return is, err
 	case !madeAgain(j.recorded, j.entry, seen):
 		return c.correct(ctx, j, standing{entry, seen})
-	case !seen.Extra.without(j.recorded.Extra).IsZero():
-		c.again.Store(true) // first that is to be on record
+	}
+	if owed := j.recorded.owed(seen); !owed.IsZero() {
+		j.recorded.Extra = owed
+		if is, err := c.putBack(ctx, j, entry.AccessEntryArn, &j.recorded.Extra); is != done {
+			return is, err
+		}
+		seen.Extra = seen.Extra.and(owed)
+	}
+	if !c.onRecord(j, seen) {
 		return undone, nil
 	}
-	// Whether it can be put back shows on the old entry, which has it already.
-	if is, err := c.putBack(ctx, j, entry.AccessEntryArn, j.recorded.Extra); is != done {
-		return is, err
+	if !seen.Extra.IsZero() {
+		// Whether it can be put back shows on the old entry, which has it already.
+		if is, err := c.putBack(ctx, j, entry.AccessEntryArn, &seen.Extra); is != done {
+			return is, err
+		}
+		// That took a while, in which others may have changed it.
+		if _, seen, is, err = c.confirm(ctx, j); is == notOurs || err != nil {
+			return is, err
+		}
+		if is == done && !c.onRecord(j, seen) {
+			return undone, nil
+		}
 	}
 	if is, err := c.erase(ctx, j); is != gone {
 		return is, err
@@ -148,16 +185,33 @@ func (c *Cluster) recreate(ctx context.Context, j *job) (outcome, error) {
 	return c.create(ctx, j)
 }
 
-// putBack puts on an entry what others had put on the one before it.
-func (c *Cluster) putBack(ctx context.Context, j *job, entryARN *string, x Extra) (outcome, error) {
+// onRecord reports whether the entry that is to be deleted is on record as it
+// stands there. If not it is put there, for the next pass to go on with.
+func (c *Cluster) onRecord(j *job, seen Seen) bool {
+	if seen.Extra.Equal(j.recorded.Extra) && seen.Made.Equal(j.recorded.Replaces) {
+		return true
+	}
+	j.recorded.Extra, j.recorded.Replaces = seen.Extra, seen.Made
+	c.mu.Lock()
+	c.saw(j.entry.Key(), seen)
+	c.mu.Unlock()
+	c.again.Store(true)
+	return false
+}
+
+// putBack puts on an entry what others had put on the one before it. x is what
+// is left to do.
+func (c *Cluster) putBack(ctx context.Context, j *job, entryARN *string, x *Extra) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
 	if len(x.Tags) > 0 {
 		if _, err := c.EKS.TagResource(ctx, &eks.TagResourceInput{ResourceArn: entryARN, Tags: x.Tags}); err != nil {
 			return sortPutBack("tags", failed("tag an access entry", err))
 		}
+		x.Tags = nil
 	}
-	for _, p := range x.Policies {
+	for ; len(x.Policies) > 0; x.Policies = x.Policies[1:] {
+		p := x.Policies[0]
 		if j.entry.Admin && p.ARN == j.entry.PolicyARN() {
 			continue // ours is for the whole cluster
 		}

@@ -59,7 +59,7 @@ const (
 type job struct {
 	entry    Entry
 	owned    Owned // what is recorded when it is done, or to be removed
-	recorded Owned // what is recorded until then
+	recorded Owned // what is recorded until then, brought up to date
 	do       func(context.Context, *job) (outcome, error)
 	list     *[]Entry
 	result   outcome
@@ -88,7 +88,7 @@ func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 	add(p.Update, &res.Changed, c.update)
 	add(p.Adopt, &res.Adopted, c.adopt)
 	for _, o := range p.Delete {
-		jobs = append(jobs, &job{entry: Entry{Kind: o.Kind, ARN: o.ARN}, owned: o, do: c.remove})
+		jobs = append(jobs, &job{entry: Entry{Kind: o.Kind, ARN: o.ARN}, owned: o, recorded: o, do: c.remove})
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -134,9 +134,11 @@ func (c *Cluster) collect(res *Result, p Plan, jobs []*job) {
 			delete(index, key)
 			c.view.Listed[key] = true
 		case refused:
+			index[key] = j.recorded
 			c.wait(key, j.err.Error())
 			res.Refused = append(res.Refused, Refused{j.entry, j.err.Error()})
 		case undone:
+			index[key] = j.recorded
 			if j.err != nil && (res.Err == nil || errors.Is(res.Err, context.Canceled)) {
 				res.Err = j.err
 			}
@@ -203,10 +205,11 @@ func (c *Cluster) create(ctx context.Context, j *job) (outcome, error) {
 	if out.AccessEntry != nil && out.AccessEntry.CreatedAt != nil {
 		made = *out.AccessEntry
 	}
-	if is, err := c.putBack(ctx, j, made.AccessEntryArn, j.recorded.Extra); is != done {
+	extra := j.recorded.Extra
+	if is, err := c.putBack(ctx, j, made.AccessEntryArn, &j.recorded.Extra); is != done {
 		return is, err
 	}
-	c.note(j.entry, Seen{Made: *made.CreatedAt, Extra: j.recorded.Extra})
+	c.note(j.entry, Seen{Made: *made.CreatedAt, Extra: extra})
 	return done, nil
 }
 
@@ -270,7 +273,8 @@ func (c *Cluster) update(ctx context.Context, j *job) (outcome, error) {
 
 // correct makes an entry say what it should.
 func (c *Cluster) correct(ctx context.Context, j *job, now standing) (outcome, error) {
-	missing := j.recorded.Extra.without(now.seen.Extra)
+	missing := j.recorded.owed(now.seen)
+	j.recorded.Extra = missing
 	if now.seen.Digest == j.entry.Digest() && missing.IsZero() {
 		return same, nil
 	}
@@ -293,7 +297,7 @@ func (c *Cluster) correct(ctx context.Context, j *job, now standing) (outcome, e
 			return undone, err
 		}
 	}
-	if is, err := c.putBack(ctx, j, now.entry.AccessEntryArn, missing); is != done {
+	if is, err := c.putBack(ctx, j, now.entry.AccessEntryArn, &j.recorded.Extra); is != done {
 		return is, err
 	}
 	c.note(j.entry, Seen{Made: now.seen.Made, Extra: now.seen.Extra.and(missing)})

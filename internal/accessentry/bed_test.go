@@ -34,6 +34,7 @@ type bed struct {
 	record  accessentry.Record
 	last    accessentry.Result
 	latency time.Duration // of each call
+	before  func(*http.Request)
 
 	mu  sync.Mutex
 	now time.Time
@@ -49,6 +50,9 @@ func newBed(t testing.TB) *bed {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.latency > 0 {
 			<-time.After(b.latency)
+		}
+		if b.before != nil {
+			b.before(r)
 		}
 		b.aws.ServeHTTP(w, r)
 	}))

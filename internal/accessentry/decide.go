@@ -248,7 +248,8 @@ func (d *decider) create(e Entry) {
 func (d *decider) change(list *[]Entry, e Entry) {
 	owned := ownedBy(e)
 	owned.Pending, d.plan.Complete = true, false
-	owned.Extra = d.index[e.Key()].Extra
+	before := d.index[e.Key()]
+	owned.Extra, owned.Replaces = before.Extra, before.Replaces
 	d.kept[e.Key()] = owned
 	if d.waits(e) {
 		return

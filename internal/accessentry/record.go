@@ -47,8 +47,8 @@ type Owned struct {
 	// share them: do not modify.
 	Selectors []string  `json:"selectors,omitempty"` // as version 1 stored them
 	HeldSince time.Time `json:"heldSince,omitzero"`
-	// Extra is to be put on the entry before it is no longer Pending: what others
-	// had put on the one that it takes the place of.
+	// Extra is still to be put on the entry before it is no longer Pending: what
+	// others had put on the one that it takes the place of, as last seen.
 	Extra Extra `json:"extra,omitzero"`
 	// Replaces is when the entry was made that it takes the place of: one that
 	// was made at another time took its place already.
