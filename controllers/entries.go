@@ -50,6 +50,8 @@ type EntrySituation struct {
 	// InDocumentSince is since when aws-auth has said all that is wanted, where
 	// it takes over from access entries; zero: it does not yet.
 	InDocumentSince time.Time
+	// Doubt is why the mode is only what it was when last seen.
+	Doubt error
 }
 
 // entriesKey is the key of the state ConfigMap's binaryData that holds the
@@ -87,6 +89,7 @@ type entriesRun struct {
 	selected, alone bool
 	due             bool      // IAM was listed on time, or for new rules
 	err             error     // why nothing is known, so that nothing can be done
+	doubt           error     // as in EntrySituation
 	applyErr        error     // why not everything could be done, or be looked at
 	onRecord        time.Time // when what is to be done was stored; zero: it was not
 	result          accessentry.Result
@@ -111,7 +114,7 @@ func readEntries(state *corev1.ConfigMap) (accessentry.Record, error) {
 func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 	e := &run.entries
 	choice := chooseTargets(ctx, entrySettings{r.Target, r.Cluster, r.Entries}, e.record)
-	e.record, e.err = choice.record, choice.err
+	e.record, e.err, e.doubt = choice.record, choice.err, choice.doubt
 	if !choice.made {
 		return
 	}
@@ -157,7 +160,7 @@ func (r *AWSAuthReconciler) entrySituation(run *refresh) EntrySituation {
 	}
 	return EntrySituation{
 		Selected: run.entries.selected, Alone: run.entries.alone, View: view, Record: run.entries.record,
-		InDocumentSince: r.entries.inDocumentSince,
+		InDocumentSince: r.entries.inDocumentSince, Doubt: run.entries.doubt,
 	}
 }
 

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -26,6 +27,7 @@ type entryChoice struct {
 	made            bool             // else what follows says nothing
 	selected, alone bool             // as in EntrySituation
 	err             error            // why nothing can be done about access entries
+	doubt           error            // why the mode is only what it was when last seen
 }
 
 // chooseTargets finds out which stores are targets. It asks EKS only where
@@ -48,9 +50,7 @@ func chooseTargets(ctx context.Context, s entrySettings, record accessentry.Reco
 	}
 	c.mode = c.record.Mode
 	if s.target != TargetConfigMap || len(c.record.Entries) > 0 {
-		if c.mode, c.err = s.eks.Mode(ctx); c.mode == "" {
-			c.mode = c.record.Mode
-		}
+		c.askMode(ctx, s.eks)
 	}
 	switch s.target {
 	case TargetAccessEntries:
@@ -62,4 +62,21 @@ func chooseTargets(ctx context.Context, s entrySettings, record accessentry.Reco
 	}
 	c.made = true
 	return c
+}
+
+// askMode has the mode on record if it is known: who gets in where must not
+// depend on EKS telling it again. From CONFIG_MAP by API_AND_CONFIG_MAP to API it
+// only ever goes one way, so that one that was seen reads access entries does so
+// still.
+func (c *entryChoice) askMode(ctx context.Context, eks modeReader) {
+	mode, err := eks.Mode(ctx)
+	c.mode = cmp.Or(mode, c.mode)
+	switch {
+	case err == nil:
+		c.record.Mode = c.mode
+	case c.mode == "":
+		c.err = err
+	default:
+		c.doubt = err
+	}
 }

@@ -153,7 +153,7 @@ func (c *computation) planEntries(want []rules.Grant) {
 	}
 	c.out.inDocument = !c.Entries.Selected && !c.Entries.Alone && c.Entries.View.Mode.ReadsConfigMap() && c.inDocument(want)
 	since := c.Entries.InDocumentSince
-	in.Empty = c.out.inDocument && !since.IsZero() && c.Now.Sub(since) >= accessentry.SettleTime
+	in.Empty = c.out.inDocument && c.Entries.Doubt == nil && !since.IsZero() && c.Now.Sub(since) >= accessentry.SettleTime
 	in.Keep = !c.Entries.Selected && !in.Empty
 	if !in.Empty {
 		// Who is granted access in words that no access entry takes keeps the one

@@ -48,6 +48,8 @@ func (run *refresh) entriesReason() (reason, message string) {
 		return "AccessEntriesFailed", clip(run.entries.err.Error())
 	case run.entries.applyErr != nil:
 		return "AccessEntriesFailed", clip(run.entries.applyErr.Error())
+	case run.entries.doubt != nil:
+		return "AccessEntriesFailed", clip(run.entries.doubt.Error())
 	case len(run.out.Entries.Overflow) > 0:
 		return "AccessEntriesFull", fmt.Sprintf("%d principals have no access entry: a cluster has at most %d",
 			len(run.out.Entries.Overflow), accessentry.Limit)

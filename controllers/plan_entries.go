@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -19,6 +20,7 @@ func (c *LiveConfig) chooseTargets(ctx context.Context, d *PlanData) (entryChoic
 		s.eks = c.EKS
 	}
 	choice := chooseTargets(ctx, s, record)
+	choice.err = cmp.Or(choice.err, choice.doubt) // somebody is there to try again
 	if choice.err == nil && c.Identity != "" && c.EKS != nil {
 		choice.mode, choice.err = c.EKS.Mode(ctx)
 	}

@@ -78,7 +78,7 @@ func (s *soak) known(r *replica, t *soakTrack) bool {
 	case t.store == inEntries:
 		return t.since.Before(r.began)
 	default:
-		return t.since.Add(2*s.bound()).Before(r.looked) && s.now().After(later(s.calm.eks, touched))
+		return t.since.Add(2*s.bound()).Before(r.looked) && r.looked.After(s.calm.eks) && s.now().After(touched)
 	}
 }
 

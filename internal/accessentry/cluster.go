@@ -31,6 +31,10 @@ const (
 	// is for good, unless the cluster is made anew.
 	modeEvery    = 900 * time.Millisecond
 	apiModeEvery = 5 * time.Minute
+	// modeRetry is how long after an error it is asked for again, modeWithin how
+	// long that may take, because everything else waits.
+	modeRetry  = 10 * time.Second
+	modeWithin = 5 * time.Second
 	// lookEvery is how old a close look at an entry may be, looksAtOnce how many
 	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
 	lookEvery   = 10 * time.Minute
@@ -56,8 +60,9 @@ type Config struct {
 type Cluster struct {
 	Config
 	view     View
-	record   Record // as of the last Look, or as Apply left it
-	modeAt   time.Time
+	record   Record               // as of the last Look, or as Apply left it
+	modeAt   time.Time            // when it was asked for
+	modeErr  error                // what came of that
 	lookedAt map[string]time.Time // by folded ARN
 	waits    map[string]time.Duration
 	deleted  map[string]time.Time // by us, lately
@@ -85,38 +90,47 @@ func (c *Cluster) snapshot() View {
 	return v
 }
 
-// Mode gives the authentication mode, asking for it once a refresh, and every 5
-// minutes where it is API. On an error it gives the mode that was seen last,
-// empty for none.
+// Mode gives the authentication mode, asking for it once a refresh, no more than
+// about once a second, and every 5 minutes where it is API. On an error, which it
+// repeats for 10 seconds, it gives the mode that was seen last, empty for none.
 func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
-	now, every := c.Now(), modeEvery
-	if c.view.Mode == ModeAPI {
+	every := modeEvery
+	switch {
+	case c.modeErr != nil:
+		every = modeRetry
+	case c.view.Mode == ModeAPI:
 		every = apiModeEvery
 	}
-	if c.view.Mode != "" && !now.Before(c.modeAt) && now.Sub(c.modeAt) < every {
-		return c.view.Mode, nil
+	if age := c.Now().Sub(c.modeAt); !c.modeAt.IsZero() && age >= 0 && age < every {
+		return c.view.Mode, c.modeErr
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	mode, err := c.askMode(ctx)
+	if c.modeAt, c.modeErr = c.Now(), err; err == nil {
+		c.view.Mode = mode
+	}
+	return c.view.Mode, err
+}
+
+func (c *Cluster) askMode(ctx context.Context) (Mode, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(c.CallTimeout, modeWithin))
 	defer cancel()
 	out, err := c.EKS.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &c.Name})
 	if err != nil {
-		return c.view.Mode, failed("ask EKS for the authentication mode", err)
+		return "", failed("ask EKS for the authentication mode", err)
 	}
 	if out.Cluster == nil || out.Cluster.AccessConfig == nil || out.Cluster.AccessConfig.AuthenticationMode == "" {
-		// Clusters from before there were access entries.
-		c.view.Mode, c.modeAt = ModeConfigMap, now
-		return c.view.Mode, nil
+		return ModeConfigMap, nil // a cluster from before there were access entries
 	}
-	c.view.Mode, c.modeAt = Mode(out.Cluster.AccessConfig.AuthenticationMode), now
-	return c.view.Mode, nil
+	return Mode(out.Cluster.AccessConfig.AuthenticationMode), nil
 }
 
 // Look lists the entries and looks closely at a few of ours: those whose
 // principal has another unique id by now, then those longest unseen. ids are the
 // unique ids of the principals as listed, by folded ARN, nil for not known. The
-// mode is the one that Mode gave last. What goes wrong is in the View.
+// mode is the one that Mode gave last, else the recorded one. What goes wrong is
+// in the View.
 func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) View {
-	mode := c.view.Mode
+	mode := cmp.Or(c.view.Mode, r.Mode)
 	var err error
 	if mode == "" {
 		mode, err = c.Mode(ctx)
@@ -125,6 +139,7 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 		err = fmt.Errorf("the cluster's authentication mode is %s, in which it reads no access entries; turn them on, for good, with: "+
 			"aws eks update-cluster-config --name %s --access-config authenticationMode=%s", mode, c.Name, ModeAPIConfigMap)
 	}
+	c.view.Mode = mode
 	var listed []string
 	if err == nil {
 		listed, err = c.list(ctx)
