@@ -127,7 +127,8 @@ func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 }
 
 // look lists the access entries, together with IAM. Announcements have IAM
-// listed more often, and for them what is known of access entries will do. A
+// listed more often, and for them what is known of access entries will do, if
+// anything is. A
 // record that another process has written since tells of entries that it made
 // or deleted: what was listed before is not held against that.
 func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
@@ -136,7 +137,7 @@ func (r *AWSAuthReconciler) look(ctx context.Context, run *refresh) {
 		return
 	}
 	age := run.now.Sub(r.entries.lookedAt)
-	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval || !e.record.Equal(r.entries.record) {
+	if e.due || r.entries.view.Listed == nil || age < 0 || age >= r.RefreshInterval || r.entries.view.Err != nil || !e.record.Equal(r.entries.record) {
 		e.due = false
 		r.entries.lookedAt, r.entries.record = run.now, e.record
 		r.entries.view = r.Entries.Look(ctx, e.record, uniqueIDs(r.known.all()))
@@ -216,6 +217,15 @@ func (run *refresh) nextEntries() accessentry.Record {
 		return run.entries.record
 	}
 	return run.out.Entries.Record
+}
+
+// lookDue is when access entries are to be listed should announcements have put
+// off the listing of IAM that they are listed with; zero: they are not needed.
+func (r *AWSAuthReconciler) lookDue(run *refresh) time.Time {
+	if r.Entries == nil || r.entries.lookedAt.IsZero() || !run.entries.selected && len(run.entries.record.Entries) == 0 {
+		return time.Time{}
+	}
+	return r.entries.lookedAt.Add(r.RefreshInterval * 11 / 10)
 }
 
 // entriesDue is the time when access entries need a refresh, if that is

@@ -49,10 +49,12 @@ func TestAnnouncementsListNoAccessEntries(t *testing.T) {
 	w.await("the queue is read")
 	calls := w.aws.Calls("ListAccessEntries")
 	for _, name := range []string{"tmp-foo-1", "tmp-foo-2"} {
-		w.pass(time.Minute)
+		w.pass(25 * time.Minute)
 		w.createUsers(name)
 		w.await("a user was made")
-		w.refresh()
+		if next := w.refresh().RequeueAfter; next > 45*time.Minute {
+			t.Errorf("what has IAM listed earlier puts off access entries, by %s", next)
+		}
 	}
 	w.expectEntries("both are in at once", "tmp-foo-1 foo [developers]", "tmp-foo-2 foo [developers]")
 	if n := w.aws.Calls("ListAccessEntries") - calls; n != 0 {

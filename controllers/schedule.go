@@ -73,6 +73,9 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 		due = now.Add(run.waiting)
 	}
 	due = run.entriesDue(now, due)
+	if at := r.lookDue(run); at.After(now) && at.Before(due) {
+		due = at
+	}
 	if at := r.settle(run, false); !at.IsZero() && at.Before(due) {
 		due = at
 	}
