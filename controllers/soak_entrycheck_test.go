@@ -135,7 +135,7 @@ func (s *soak) whole(kind rules.Kind, data soakData, entries map[string]soakEKSI
 
 // calmOf is when the last trouble ended that keeps an entry from being right.
 func (s *soak) calmOf(t *soakTrack) time.Time {
-	calm := later(later(s.calm.api, s.calm.process), s.eks.changed)
+	calm := later(later(s.calm.api, s.calm.process), later(s.calm.pause, s.eks.changed))
 	arn := strings.ToLower(t.by.arn())
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
 	if t.taken && t.other { // only of those who are granted access it is known

@@ -21,6 +21,7 @@ type soakCalm struct {
 	api     time.Time // reading and writing ConfigMaps
 	eks     time.Time // access entries
 	process time.Time // nobody refreshes
+	pause   time.Time // nothing may be written
 	clock   time.Time // a clock was wrong, so that holds may be, too
 	doc     map[rules.Kind]time.Time
 }

@@ -100,7 +100,7 @@ func (s *soak) pause() {
 	}
 	s.paused = s.now()
 	s.note("paused")
-	s.calm.process = later(s.calm.process, s.now().Add(24*time.Hour))
+	s.calm.pause = s.now().Add(24 * time.Hour)
 	s.after(s.between(20*time.Second, 8*time.Minute), s.resume)
 }
 
@@ -126,7 +126,7 @@ func (s *soak) resumed() {
 		return
 	}
 	s.note("resumed")
-	s.paused, s.calm.process = time.Time{}, s.now().Add(s.bound())
+	s.paused, s.calm.pause = time.Time{}, s.now().Add(s.bound())
 	s.poke()
 }
 

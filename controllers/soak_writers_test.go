@@ -104,7 +104,7 @@ func (s *soak) write() {
 // prompt reports whether a replica will see at once what is written.
 func (s *soak) prompt() bool {
 	r := s.leader()
-	return r != nil && !s.troubled() && r.failures == 0 && r.dieAt == 0 && r.stallAt == 0 && s.now().Sub(s.calm.process) > 0
+	return r != nil && !s.troubled() && r.failures == 0 && r.dieAt == 0 && r.stallAt == 0 && s.now().After(later(s.calm.process, s.calm.pause))
 }
 
 // writeDoc is a write of somebody else's.
