@@ -128,6 +128,9 @@ func TestOnlyTheLeaderReceives(t *testing.T) {
 
 	holdLease(t, all, namespace, "somebody else")
 	eventually(t, "the leader stands by", func() bool { return leader.logs.has(`"standingBy"=true`) })
+	// A call that was under way is over by then, on the queue's side, too: it
+	// could take a message with it.
+	asksOn(t, leader, standby)
 	begun := leader.received.Load()
 	mustCreateUser(t, emulator, "tmp-foo-2")
 	asksOn(t, leader, standby)
