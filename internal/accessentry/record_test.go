@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/gzipjson"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -123,6 +124,40 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 	if _, err := accessentry.DecodeRecord(compressed(t, fmt.Sprintf(listed, 2, lists, `"by":1`))); err != nil {
 		t.Errorf("the rows about lists differ from a good one in more than their reason: %v", err)
+	}
+}
+
+// TestRecordOfManyRulesFits: 500 rules that all match everybody must be possible
+// to put right, and their list stands in memory once.
+func TestRecordOfManyRulesFits(t *testing.T) {
+	t.Parallel()
+	r := accessentry.Record{Cluster: "c"}
+	var by []string
+	for j := range 500 {
+		by = append(by, fmt.Sprintf("%016x", j))
+	}
+	for i := range accessentry.Limit {
+		r.Entries = append(r.Entries, accessentry.Owned{
+			Kind: rules.User, ARN: fmt.Sprintf("arn:aws:iam::123456789012:user/u%04d", i), Digest: "d", Selectors: by,
+		})
+	}
+	b := encode(t, r)
+	if len(b) > 100<<10 {
+		t.Errorf("the record takes %d KiB", len(b)>>10)
+	}
+	got, err := accessentry.DecodeRecord(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Entries[1].Selectors, by) {
+		t.Error("it comes back otherwise")
+	}
+	if e := got.Entries; &e[0].Selectors[0] != &e[1].Selectors[0] {
+		t.Error("equal lists stand in memory twice")
+	}
+	r.Cluster = strings.Repeat("x", 8<<20)
+	if _, err := r.Encode(); !errors.Is(err, gzipjson.ErrTooLarge) {
+		t.Errorf("more than 8 MiB: %v, want ErrTooLarge", err)
 	}
 }
 
