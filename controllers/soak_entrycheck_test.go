@@ -138,6 +138,9 @@ func (s *soak) calmOf(t *soakTrack) time.Time {
 	calm := later(later(s.calm.api, s.calm.process), later(s.calm.pause, s.eks.changed))
 	arn := strings.ToLower(t.by.arn())
 	waits := later(s.calm.eks, s.eks.touched[arn].Add(soakLook+2*s.bound()))
+	if s.calm.clock.After(s.now()) { // by whose clock is it time to look?
+		waits = later(s.calm.eks, s.eks.touched[arn].Add(soakLook+5*time.Minute+2*s.bound()))
+	}
 	if t.taken && t.other { // only of those who are granted access it is known
 		calm = later(calm, s.awsCalm(t.by).Add(s.bound()))
 	}
