@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,9 +20,6 @@ const (
 	shortestWait = 2 * time.Second
 	longestWait  = 5 * time.Minute
 )
-
-// maxErrors ends an Apply: what is wrong is not the entries.
-const maxErrors = 5
 
 // Result is what Apply did.
 type Result struct {
@@ -64,6 +60,7 @@ type job struct {
 	list     *[]Entry
 	result   outcome
 	err      error
+	failed   bool // EKS failed it
 }
 
 // standing is an entry of ours as it stands there.
@@ -72,37 +69,18 @@ type standing struct {
 	seen  Seen
 }
 
-// Apply carries out the plan, additions first. What it cannot do stays pending
-// in the record.
+// Apply carries out the plan, each kind of change for itself. What it cannot do
+// stays pending in the record.
 func (c *Cluster) Apply(ctx context.Context, p Plan) Result {
 	var res Result
-	var jobs []*job
-	index := p.Record.index()
-	add := func(list []Entry, into *[]Entry, do func(context.Context, *job) (outcome, error)) {
-		for _, e := range list {
-			jobs = append(jobs, &job{entry: e, owned: ownedBy(e), recorded: index[e.Key()], do: do, list: into})
-		}
-	}
-	add(p.Create, &res.Added, c.create)
-	add(p.Recreate, &res.MadeAgain, c.recreate)
-	add(p.Update, &res.Changed, c.update)
-	add(p.Adopt, &res.Adopted, c.adopt)
-	for _, o := range p.Delete {
-		jobs = append(jobs, &job{entry: Entry{Kind: o.Kind, ARN: o.ARN}, owned: o, recorded: o, do: c.remove})
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	lanes := c.lanes(p, &res)
 	c.again.Store(false)
-	var failed atomic.Int32
-	c.each(len(jobs), func(i int) {
-		j := jobs[i]
-		if ctx.Err() != nil {
-			return
-		}
-		if j.result, j.err = j.do(ctx, j); j.err != nil && j.result != refused && failed.Add(1) >= maxErrors {
-			cancel()
-		}
-	})
+	c.work(ctx, lanes)
+	c.countFailures(lanes)
+	var jobs []*job
+	for _, l := range lanes {
+		jobs = append(jobs, l.jobs...)
+	}
 	c.collect(&res, p, jobs)
 	c.record = res.Record
 	res.View, res.Again = c.snapshot(), c.again.Load()
@@ -139,7 +117,7 @@ func (c *Cluster) collect(res *Result, p Plan, jobs []*job) {
 			res.Refused = append(res.Refused, Refused{j.entry, j.err.Error()})
 		case undone:
 			index[key] = j.recorded
-			if j.err != nil && (res.Err == nil || errors.Is(res.Err, context.Canceled)) {
+			if j.err != nil && res.Err == nil {
 				res.Err = j.err
 			}
 		}

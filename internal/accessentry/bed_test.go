@@ -1,7 +1,9 @@
 package accessentry_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -33,8 +35,9 @@ type bed struct {
 	cluster *accessentry.Cluster
 	record  accessentry.Record
 	last    accessentry.Result
-	latency time.Duration // of each call
-	before  func(*http.Request)
+	latency time.Duration            // of each call
+	before  func(*http.Request)      // each call
+	fails   func(*http.Request) bool // EKS has an internal error
 
 	mu  sync.Mutex
 	now time.Time
@@ -53,6 +56,10 @@ func newBed(t testing.TB) *bed {
 		}
 		if b.before != nil {
 			b.before(r)
+		}
+		if b.fails != nil && b.fails(r) {
+			http.Error(w, "", http.StatusInternalServerError)
+			return
 		}
 		b.aws.ServeHTTP(w, r)
 	}))
@@ -81,6 +88,16 @@ func (b *bed) pass(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.now = b.now.Add(d)
+}
+
+// body reads a request's body, and leaves it to be read.
+func (b *bed) body(r *http.Request) string {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		b.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	return string(text)
 }
 
 func (b *bed) user(name string) rules.Principal {

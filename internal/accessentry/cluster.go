@@ -31,10 +31,8 @@ const (
 	// is for good, unless the cluster is made anew.
 	modeEvery    = 900 * time.Millisecond
 	apiModeEvery = 5 * time.Minute
-	// modeRetry is how long after an error it is asked for again, modeWithin how
-	// long that may take, because everything else waits.
-	modeRetry  = 10 * time.Second
-	modeWithin = 5 * time.Second
+	// modeRetry is how long after an error it is asked for again.
+	modeRetry = 10 * time.Second
 	// lookEvery is how old a close look at an entry may be, looksAtOnce how many
 	// there are in one Look: 3,000 entries take some 75 minutes at 15 seconds.
 	lookEvery   = 10 * time.Minute
@@ -50,8 +48,9 @@ type Config struct {
 	Owner string
 	// Now is the clock.
 	Now func() time.Time
-	// CallTimeout bounds each call with its retries; default 20s.
-	CallTimeout time.Duration
+	// CallTimeout bounds each change with its retries, default 10s, ReadTimeout
+	// each question, default 5s.
+	CallTimeout, ReadTimeout time.Duration
 	// AtOnce is how many calls may be under way at the same time; default 8.
 	AtOnce int
 }
@@ -66,21 +65,29 @@ type Cluster struct {
 	lookedAt map[string]time.Time // by folded ARN
 	waits    map[string]time.Duration
 	deleted  map[string]time.Time // by us, lately
+	failures map[string]int       // of Apply, one after the other
+	silences map[question]silence
 
 	again atomic.Bool // Apply found out something to go on with
 
-	mu sync.Mutex // guards view, lookedAt and waits within one call
+	mu sync.Mutex // guards view, lookedAt, waits and silences within one call
 }
 
 // New returns a Cluster that has not asked yet.
 func New(c Config) *Cluster {
 	if c.CallTimeout == 0 {
-		c.CallTimeout = 20 * time.Second
+		c.CallTimeout = 10 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 5 * time.Second
 	}
 	if c.AtOnce == 0 {
 		c.AtOnce = 8
 	}
-	return &Cluster{Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}, deleted: map[string]time.Time{}}
+	return &Cluster{
+		Config: c, lookedAt: map[string]time.Time{}, waits: map[string]time.Duration{}, deleted: map[string]time.Time{},
+		silences: map[question]silence{},
+	}
 }
 
 // snapshot is what is known, as of the last Look and what Apply did since.
@@ -91,11 +98,14 @@ func (c *Cluster) snapshot() View {
 }
 
 // Mode gives the authentication mode, asking for it once a refresh, no more than
-// about once a second, and every 5 minutes where it is API. On an error, which it
-// repeats for 10 seconds, it gives the mode that was seen last, empty for none.
+// about once a second, and every 5 minutes where it is API. On an error it gives
+// the mode that was seen last, empty for none. It repeats the error for 10
+// seconds, and for a minute if EKS did not answer in time.
 func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
 	every := modeEvery
 	switch {
+	case errors.Is(c.modeErr, context.DeadlineExceeded):
+		every = silenceTime
 	case c.modeErr != nil:
 		every = modeRetry
 	case c.view.Mode == ModeAPI:
@@ -112,7 +122,7 @@ func (c *Cluster) Mode(ctx context.Context) (Mode, error) {
 }
 
 func (c *Cluster) askMode(ctx context.Context) (Mode, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(c.CallTimeout, modeWithin))
+	ctx, cancel := context.WithTimeout(ctx, c.ReadTimeout)
 	defer cancel()
 	out, err := c.EKS.DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &c.Name})
 	if err != nil {
@@ -161,13 +171,18 @@ func (c *Cluster) Look(ctx context.Context, r Record, ids map[string]string) Vie
 
 // list gives the principals' ARNs as EKS has them.
 func (c *Cluster) list(ctx context.Context) ([]string, error) {
+	if err := c.silent(forList); err != nil {
+		return nil, err
+	}
 	var listed []string
 	tokens := map[string]bool{}
 	in := &eks.ListAccessEntriesInput{ClusterName: &c.Name, MaxResults: aws.Int32(100)}
 	for {
 		page, err := c.page(ctx, in)
 		if err != nil {
-			return nil, failed("list access entries", err)
+			err = failed("list access entries", err)
+			c.noteSilence(ctx, forList, err)
+			return nil, err
 		}
 		listed = append(listed, page.AccessEntries...)
 		token := aws.ToString(page.NextToken)
@@ -183,7 +198,7 @@ func (c *Cluster) list(ctx context.Context) ([]string, error) {
 }
 
 func (c *Cluster) page(ctx context.Context, in *eks.ListAccessEntriesInput) (*eks.ListAccessEntriesOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.ReadTimeout)
 	defer cancel()
 	return c.EKS.ListAccessEntries(ctx, in)
 }
@@ -254,7 +269,12 @@ func (c *Cluster) lookClosely(ctx context.Context, r Record, ids map[string]stri
 	due = append(missing, due...)
 	due = append(again, due[:min(len(due), looksAtOnce)]...)
 	c.each(len(due), func(i int) {
-		_, seen, err := c.describe(ctx, due[i].ARN)
+		var seen Seen
+		err := c.silent(forLook)
+		if err == nil {
+			_, seen, err = c.describe(ctx, due[i].ARN)
+			c.noteSilence(ctx, forLook, err)
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		switch {
@@ -305,7 +325,7 @@ var errGone = errors.New("there is no such access entry")
 
 // describe reads an entry and the policies that are associated with it.
 func (c *Cluster) describe(ctx context.Context, principal string) (*types.AccessEntry, Seen, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.ReadTimeout)
 	defer cancel()
 	out, err := c.EKS.DescribeAccessEntry(ctx, &eks.DescribeAccessEntryInput{ClusterName: &c.Name, PrincipalArn: &principal})
 	if _, missing := errors.AsType[*types.ResourceNotFoundException](err); missing {
