@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,11 +88,12 @@ func (s *entriesState) noteDocument(says bool, now time.Time) {
 type entriesRun struct {
 	record          accessentry.Record
 	selected, alone bool
-	due             bool      // IAM was listed on time, or for new rules
-	err             error     // why nothing is known, so that nothing can be done
-	doubt           error     // as in EntrySituation
-	applyErr        error     // why not everything could be done, or be looked at
-	onRecord        time.Time // when what is to be done was stored; zero: it was not
+	mode            accessentry.Mode // as it was last seen; empty: never
+	due             bool             // IAM was listed on time, or for new rules
+	err             error            // why nothing is known, so that nothing can be done
+	doubt           error            // as in EntrySituation
+	applyErr        error            // why not everything could be done, or be looked at
+	onRecord        time.Time        // when what is to be done was stored; zero: it was not
 	result          accessentry.Result
 	more            bool // to be done soon
 }
@@ -118,7 +120,7 @@ func (r *AWSAuthReconciler) chooseTargets(ctx context.Context, run *refresh) {
 	if !choice.made {
 		return
 	}
-	e.selected, e.alone = choice.selected, choice.alone
+	e.selected, e.alone, e.mode = choice.selected, choice.alone, choice.mode
 	r.entries.view.Mode = choice.mode
 	if options := r.rules.options; options.AccessEntries != e.selected {
 		options.AccessEntries = e.selected
@@ -211,10 +213,13 @@ func (r *AWSAuthReconciler) rereadEntries(ctx context.Context, run *refresh) (er
 	return err
 }
 
-// nextEntries is the record of access entries as it is to be stored.
+// nextEntries is the record of access entries as it is to be stored, with the
+// mode also where there is nothing to do with them.
 func (run *refresh) nextEntries() accessentry.Record {
 	if run.out.Entries.Record.Cluster == "" {
-		return run.entries.record
+		record := run.entries.record
+		record.Mode = cmp.Or(run.entries.mode, record.Mode)
+		return record
 	}
 	return run.out.Entries.Record
 }

@@ -72,11 +72,9 @@ func (c *entryChoice) askMode(ctx context.Context, eks modeReader) {
 	mode, err := eks.Mode(ctx)
 	c.mode = cmp.Or(mode, c.mode)
 	switch {
-	case err == nil:
-		c.record.Mode = c.mode
 	case c.mode == "":
 		c.err = err
-	default:
+	case err != nil:
 		c.doubt = err
 	}
 }

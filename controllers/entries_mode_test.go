@@ -103,3 +103,31 @@ func (w *entryWorld) migrate(name, username string, groups ...string) {
 		w.Fatalf("make an access entry for %s: %t, %v", name, made, err)
 	}
 }
+
+// TestTheModeOutlivesAProcess: whatever else there is to be stored.
+func TestTheModeOutlivesAProcess(t *testing.T) {
+	w := newEntryWorld(t, TargetAuto, accessentry.ModeConfigMap)
+	w.awsAuth(person)
+	w.rules(devRule)
+	w.createUsers("tmp-foo-1")
+	w.refresh()
+	in := person + entry("tmp-foo-1", "foo", "developers")
+	w.expectMapUsers("at first", in)
+	w.setMode(fakeaws.ModeAPIConfigMap)
+	w.later()
+	writes := w.writes()
+	w.later()
+	if n := w.writes() - writes; n != 0 {
+		t.Errorf("%d writes with nothing new", n)
+	}
+	record, err := readEntries(w.get("aws-auth-refresher-state"))
+	if err != nil || record.Mode != accessentry.ModeAPIConfigMap {
+		t.Errorf("on record is %+v, %v", record, err)
+	}
+	w.aws.Inject(fakeaws.Fault{Action: "DescribeCluster", Effect: fakeaws.Denied})
+	w.choose(TargetAuto) // another process
+	w.awsAuth(person)    // Terraform, say
+	w.createUsers("tmp-foo-2")
+	w.settle()
+	w.expectMapUsers("ours are put back, and who is new gets in", in+entry("tmp-foo-2", "foo", "developers"))
+}
