@@ -116,6 +116,9 @@ func otherID(o Owned, e Entry) bool { return o.ID != "" && e.ID != "" && o.ID !=
 // madeAgain reports whether an entry that stands there was made for an earlier
 // principal of the name: the present one is younger than the entry.
 func madeAgain(o Owned, e Entry, seen Seen) bool {
+	if seen.Made.IsZero() {
+		return false // EKS does not say when it was made
+	}
 	if !o.Replaces.IsZero() && !o.Replaces.Equal(seen.Made) {
 		return e.Made.After(seen.Made) // it was, by a process that could not tell any more
 	}
