@@ -1,16 +1,13 @@
 package config_test
 
 import (
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"sigs.k8s.io/yaml"
 )
 
 // TestChartFitsIntoAPlatform: what testdata/chart-values.yaml says about labels,
@@ -61,45 +58,5 @@ func TestChartMountsBoth(t *testing.T) {
 	want := []string{"webhook", "proxy-ca"}
 	if !slices.Equal(volumes, want) || !slices.Equal(mounts, want) {
 		t.Errorf("volumes %q, mounts %q, want %q", volumes, mounts, want)
-	}
-}
-
-// TestChartKnowsTheFlags: those of the controller, but for the ones that the rest
-// of the chart depends on; another one would only show in a pod that does not
-// start.
-func TestChartKnowsTheFlags(t *testing.T) {
-	text := readFile(t, "../docs/flags.md")
-	_, section, found := strings.Cut(text, "\n## controller\n")
-	if !found {
-		t.Fatal("docs/flags.md does not list the controller's flags")
-	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	fixed := []string{
-		"kubeconfig", "namespace", "rules-configmap", "aws-auth-configmap", "metrics-bind-address", "health-probe-bind-address",
-		"webhook-bind-address", "webhook-cert-dir", "help",
-	}
-	var want []string
-	for _, match := range regexp.MustCompile("(?m)^\\| `(?:-[a-z], )?--([a-z0-9-]+)").FindAllStringSubmatch(section, -1) {
-		if !slices.Contains(fixed, match[1]) {
-			want = append(want, match[1])
-		}
-	}
-	var schema struct {
-		Properties struct {
-			Flags struct {
-				PropertyNames struct {
-					Enum []string `json:"enum"`
-				} `json:"propertyNames"`
-			} `json:"flags"`
-		} `json:"properties"`
-	}
-	if err := yaml.Unmarshal([]byte(readFile(t, chart+"/values.schema.json")), &schema); err != nil {
-		t.Fatal(err)
-	}
-	got := schema.Properties.Flags.PropertyNames.Enum
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := cmp.Diff(want, got); diff != "" || len(want) < 10 {
-		t.Errorf("flags in values.schema.json (-docs/flags.md +schema):\n%s", diff)
 	}
 }

@@ -156,33 +156,32 @@ func TestChartInstallsTheWebhookOfCertManagerOfTheManifests(t *testing.T) {
 
 func TestChartRefusesMistakesInValues(t *testing.T) {
 	h := newHelm(t)
-	for _, c := range []struct{ set, reason string }{
-		{`{"replica": 2}`, "misspelled"},
-		{`{"image": {"Tag": "v1"}}`, "misspelled further down"},
-		{`{"replicas": "two"}`, "not a number"},
-		{`{"flags": {"namespace": "other"}}`, "the rights are for kube-system"},
-		{`{"flags": {"rules-configmap": "other"}}`, "the rights name the ConfigMap"},
-		{`{"flags": {"health-probe-bind-address": ":9"}}`, "the probes ask 8081"},
-		{`{"flags": {"webhook-bind-address": ":9443"}}`, "there is a value for it"},
-		{`{"flags": {"--adopt": true}}`, "names of flags are without dashes"},
-		{`{"webhook": {"certManager": {"issuerRef": {"kind": "ClusterIssuers"}}}}`, "no such kind of issuer"},
-		{`{"flags": {"refresh-intervall": "1m"}}`, "misspelled flag"},
-		{`{"labels": {"app.kubernetes.io/name": "x"}}`, "a label of the chart's"},
-		{`{"podDisruptionBudget": {"maxUnavailable": 0}}`, "no node could ever be drained"},
-		{`{"volumeMounts": [{"name": "x", "mountPath": "/etc/webhook"}]}`, "that is where cert-manager's certificate is"},
-		{`{"podLabels": {"app": "x"}}`, "the Deployment would not find its pods"},
-		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "there is a value for it"},
-		{`{"aws": {"roleARN": "aws-auth-refresher"}}`, "a name is not an ARN"},
-		{`{"rules": {"mapUser": []}}`, "no such list"},
-		{`{"rules": {"mapUsers": "- username: x"}}`, "lists, not text"},
+	for _, c := range []struct{ set, at, reason string }{
+		{`{"replica": 2}`, "''", "misspelled"},
+		{`{"image": {"Tag": "v1"}}`, "'/image'", "misspelled further down"},
+		{`{"replicas": "two"}`, "'/replicas'", "not a number"},
+		{`{"webhook": {"certManager": {"issuerRef": {"kind": "ClusterIssuers"}}}}`, "'/webhook/certManager/issuerRef/kind'", "no such kind of issuer"},
+		{`{"podDisruptionBudget": {"maxUnavailable": 0}}`, "'/podDisruptionBudget/maxUnavailable'", "no node could ever be drained"},
+		{`{"volumeMounts": [{"name": "x", "mountPath": "/etc/webhook"}]}`, "'/volumeMounts/0/mountPath'", "that is where cert-manager's certificate is"},
+		{`{"env": [{"name": "GOMEMLIMIT", "value": "1"}]}`, "'/env/0/name'", "there is a value for it"},
+		{`{"aws": {"roleARN": "aws-auth-refresher"}}`, "'/aws/roleARN'", "a name is not an ARN"},
+		{`{"rules": {"mapUser": []}}`, "'/rules'", "no such list"},
+		{`{"rules": {"mapUsers": "- username: x"}}`, "'/rules/mapUsers'", "lists, not text"},
+		{`{"rules": {"mapUsers": [{"username": "x", "pathPrefix": "/x/"}, {"username": "x", "arnRegexp": "^x$"}]}}`,
+			"'/rules/mapUsers/1': additional properties 'arnRegexp'", "a misspelled field of a rule"},
+		{`{"rules": {"mapRoles": [{"username": 1}]}}`, "'/rules/mapRoles/0/username'", "not text"},
+		{`{"rules": {"mapUsers": [{"username": "x", "tags": {"team": 1}}]}}`, "'/rules/mapUsers/0/tags/team'", "not text, further down"},
+		{`{"rules": {"mapUsers": [{"pathPrefix": "/x/"}]}}`, "'/rules/mapUsers/0': missing property 'username'", "nobody to be"},
+		{`{"prometheusRule": {"without": ["AWSAuthRefresherGone"]}}`, "'/prometheusRule/without/0': value must be one of 'AWSAuthRefresherAbsent'",
+			"no such alert"},
 	} {
 		values := filepath.Join(t.TempDir(), "values.yaml")
 		if err := os.WriteFile(values, []byte(c.set), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		output, err := h.run(t, "template", "release", chart, "--values", values)
-		if err == nil || !strings.Contains(output, "values don't meet the specifications of the schema") {
-			t.Errorf("%s is not refused (%s): %v\n%s", c.set, c.reason, err, output)
+		if err == nil || !strings.Contains(output, "values don't meet the specifications of the schema") || !strings.Contains(output, "at "+c.at) {
+			t.Errorf("%s is not refused at %s (%s): %v\n%s", c.set, c.at, c.reason, err, output)
 		}
 	}
 }
