@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -119,7 +118,11 @@ func (d *PlanData) TakeListing(l principals.Listing) error {
 	}
 	if len(d.Unlisted) > 0 && !listed {
 		first := d.Unlisted[0]
-		return fmt.Errorf("listing IAM %ss of account %s: %w", first.Kinds[0], cmp.Or(first.AccountID, "unknown"), first.Err)
+		whose := "our own account"
+		if first.AccountID != "" {
+			whose = "account " + first.AccountID
+		}
+		return fmt.Errorf("listing IAM %ss of %s: %w", first.Kinds[0], whose, first.Err)
 	}
 	for kind, scope := range scopes(l) {
 		if scope.Asked {

@@ -2,7 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,9 +31,32 @@ func (t *Target) RESTConfig() (*rest.Config, error) {
 	loading.ExplicitPath = t.Kubeconfig
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(loading, nil).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no cluster to work with: %w; run in a pod or give --kubeconfig", err)
+		return nil, fmt.Errorf("no cluster to work with: %w", withoutCluster(loading, err))
 	}
 	return present(c), nil
+}
+
+// withoutCluster says which kubeconfig is to blame, and the way out. Those in
+// $KUBECONFIG may be missing, so client-go says nothing of them.
+func withoutCluster(loading *clientcmd.ClientConfigLoadingRules, err error) error {
+	missing := func(name string) bool {
+		_, err := os.Stat(name)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	named := os.Getenv(clientcmd.RecommendedConfigPathEnvVar)
+	switch {
+	case loading.ExplicitPath != "" && missing(loading.ExplicitPath):
+		return fmt.Errorf("--kubeconfig names %s, which does not exist; correct it, or leave it out for what kubectl would use", loading.ExplicitPath)
+	case !clientcmd.IsEmptyConfig(err):
+		return fmt.Errorf("%w; correct it, or give another file with --kubeconfig", err)
+	case loading.ExplicitPath != "":
+		return fmt.Errorf("%s, which --kubeconfig names, has no current context; choose one with: kubectl config use-context NAME", loading.ExplicitPath)
+	case named == "":
+		return fmt.Errorf("KUBECONFIG is not set, and %s does not exist or has no current context; run in a pod or give --kubeconfig", clientcmd.RecommendedHomeFile)
+	case !slices.ContainsFunc(filepath.SplitList(named), func(name string) bool { return !missing(name) }):
+		return fmt.Errorf("KUBECONFIG is %s, which does not exist; correct it, unset it, or give --kubeconfig", named)
+	}
+	return fmt.Errorf("no file in KUBECONFIG, which is %s, has a current context; choose one with: kubectl config use-context NAME", named)
 }
 
 // client is the client for the core API group of the cluster.
@@ -68,6 +96,7 @@ func AWSConfig(ctx context.Context, log logr.Logger) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
 	}
 	c.HTTPClient = principals.WholeBodies(c.HTTPClient)
+	c.Credentials = hinting{c.Credentials}
 	if c.Region == "" {
 		c.Region = instanceRegion(ctx, c)
 	}

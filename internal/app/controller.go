@@ -123,7 +123,8 @@ func (o *ControllerOptions) Validate() error {
 	if _, err := o.roles(); err != nil {
 		return err
 	}
-	if err := errors.Join(o.Stores.Validate(), o.Webhook.Validate()); err != nil {
+	if err := errors.Join(o.Stores.Validate(), o.Webhook.Validate(),
+		bindAddress("metrics-bind-address", o.MetricsAddress), bindAddress("health-probe-bind-address", o.ProbeAddress)); err != nil {
 		return err
 	}
 	if o.EventsQueueURL != "" {
@@ -179,6 +180,11 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored}, History: o.History,
 		Target: controllers.Target(o.Stores.Target), Cluster: o.ClusterName,
 		Entries: o.accessEntries(deps.AWS, o.Target),
+	}
+	if o.LeaderElect {
+		if err := canBeElected(ctx, deps.Cluster, o.Namespace); err != nil {
+			return err
+		}
 	}
 	began := time.Now()
 	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (done bool, err error) {

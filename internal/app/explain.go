@@ -40,7 +40,12 @@ entries of EKS count, too, as the cluster's authentication mode has it.`,
 		Example: `  aws-auth-refresher explain arn:aws:iam::123456789012:user/vault/alice-1
   aws-auth-refresher explain --cluster-name prod arn:aws:iam::123456789012:user/vault/alice-1
   aws-auth-refresher explain --aws-auth aws-auth.yaml "$(aws sts get-caller-identity --query Arn --output text)"`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return fmt.Errorf("explain takes one ARN and was given %d, as in: %s arn:aws:iam::123456789012:user/alice", len(args), cmd.CommandPath())
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	o.sources.BindFlags(cmd.Flags())

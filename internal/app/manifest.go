@@ -59,7 +59,8 @@ func (in *inputs) configMap(flag, name string) (*corev1.ConfigMap, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err = oneDocument(text)
+	whole := text
+	text, err = oneDocument(whole)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", fileName(name), err)
 	}
@@ -67,7 +68,11 @@ func (in *inputs) configMap(flag, name string) (*corev1.ConfigMap, error) {
 		return nil, fmt.Errorf("%s is empty; write a manifest with kind: ConfigMap and apiVersion: v1", fileName(name))
 	}
 	var cm corev1.ConfigMap
-	switch err := yaml.UnmarshalStrict(text, &cm); {
+	err = yaml.UnmarshalStrict(text, &cm)
+	if line := tabbedLine(whole, err); line > 0 {
+		return nil, fmt.Errorf("%s line %d is indented with a tab, which YAML does not allow; indent with spaces", fileName(name), line)
+	}
+	switch {
 	case err != nil && strings.Contains(err.Error(), "ConfigMap.data of type string"):
 		return nil, fmt.Errorf("%s: a value under data is not text; write it as a block of text, with a | behind the key: mapUsers: |",
 			fileName(name))
@@ -81,6 +86,22 @@ func (in *inputs) configMap(flag, name string) (*corev1.ConfigMap, error) {
 			fileName(name), cm.Kind, cm.APIVersion)
 	}
 	return &cm, nil
+}
+
+// tabbedLine is the first line that is indented with a tab, 0 if that is not
+// what the error is about: in a block of text a tab is like any letter.
+func tabbedLine(text []byte, err error) int {
+	if err == nil || !strings.Contains(err.Error(), "tab character") && !strings.Contains(err.Error(), "cannot start any token") {
+		return 0
+	}
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		if content := bytes.TrimLeft(line, " \t"); bytes.ContainsRune(line[:len(line)-len(content)], '\t') {
+			return number
+		}
+	}
+	return 0
 }
 
 // oneDocument returns the only YAML document with content, byte for byte: the

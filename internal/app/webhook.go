@@ -62,10 +62,7 @@ func (w *Webhook) Validate() error {
 		}
 		return nil
 	}
-	if _, _, err := net.SplitHostPort(w.Address); err != nil {
-		return fmt.Errorf("--webhook-bind-address is %q; write HOST:PORT or :PORT, or 0 to turn it off", w.Address)
-	}
-	return nil
+	return bindAddress("webhook-bind-address", w.Address)
 }
 
 // addTo has the manager serve the webhook, on every replica.

@@ -161,7 +161,7 @@ func TestWebhookOptions(t *testing.T) {
 		{"not set", app.Webhook{}, ""},
 		{"on", app.Webhook{Address: ":9443"}, ""},
 		{"a certificate for nothing", app.Webhook{Address: "0", CertDir: "/etc/webhook"}, "--webhook-cert-dir needs --webhook-bind-address, such as :9443"},
-		{"a port alone", app.Webhook{Address: "9443"}, `--webhook-bind-address is "9443"; write HOST:PORT or :PORT, or 0 to turn it off`},
+		{"a port alone", app.Webhook{Address: "9443"}, `--webhook-bind-address is "9443"; write :9443, with a colon before the port, or 0 to turn it off`},
 	} {
 		got := ""
 		if err := tt.webhook.Validate(); err != nil {
