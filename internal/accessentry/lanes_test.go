@@ -3,6 +3,7 @@ package accessentry_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,7 @@ func TestWhatFailsGoesLast(t *testing.T) {
 	b.fails = func(r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.Contains(b.body(r), ":user/bad")
 	}
-	want := append(bad, good...)
+	want := slices.Concat(bad, good)
 	for range 4 {
 		b.reconcile(want...)
 	}
