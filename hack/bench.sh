@@ -64,13 +64,42 @@ ratios() {
     }' "$1"
 }
 
+# slow FOLDER names the benchmarks that are about to run and whose comments say
+# how long they take.
+slow() {
+  local which=${BENCH:-.}
+  awk -v which="${which%%/*}" '
+    /^\/\/ It takes about / { takes = substr($0, length("// It ") + 1) }
+    /^func / {
+      name = $2
+      sub(/\(.*/, "", name)
+      if (takes != "" && name ~ /^Benchmark/ && name ~ which) print name " " takes
+      takes = ""
+    }' "$1"/*_test.go
+}
+
+# ticking shows every 15 seconds that the benchmarks of a folder go on: most say
+# nothing before they are done.
+ticking() {
+  local begun=$SECONDS
+  while sleep 15 >/dev/null 2>&1; do
+    say "$1, $(clock $((SECONDS - begun))), $(grep -c '^Benchmark' bin/bench.txt || true) results so far"
+  done
+}
+
 mkdir -p bin
 : >bin/bench.txt
 failed=()
 for folder in $folders; do
   say "$folder"
+  while IFS= read -r line; do say "$line"; done < <(slow "$folder")
+  ticking "$folder" &
+  job=$!
   go -C "$folder" test -run '^$' -bench "${BENCH:-.}" -benchmem -count "${COUNT:-1}" -timeout 60m "$@" . |
-    tee -a bin/bench.txt | grep -v '^PASS$' || failed+=("$folder")
+    tee -a bin/bench.txt | grep --line-buffered -v '^PASS$' || failed+=("$folder")
+  kill "$job" 2>/dev/null || true
+  wait "$job" 2>/dev/null || true
+  job=''
 done
 ratios bin/bench.txt
 ((${#failed[@]} == 0)) || refuse "$(list "${failed[@]}")"
