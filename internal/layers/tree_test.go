@@ -26,7 +26,6 @@ var tree = layers.Table{
 	Rows: [][]string{
 		0: {
 			"api/v1alpha1",
-			"config",
 			"deploy",
 			"internal/arn",
 			"internal/gzipjson",
@@ -36,6 +35,7 @@ var tree = layers.Table{
 			"internal/webhookcert",
 		},
 		1: {
+			"config",
 			"internal/authnconfig",
 			"internal/history",
 			"internal/rules",
