@@ -293,9 +293,11 @@ func (r *AWSAuthReconciler) mayCreate(run *refresh) bool {
 	if !run.record.Seen {
 		return true
 	}
-	if r.missingSince.IsZero() || r.missingSince.After(run.now) {
-		r.missingSince = run.now
+	// The refresh may have begun long before it found that.
+	now := r.Clock.Now()
+	if r.missingSince.IsZero() || r.missingSince.After(now) {
+		r.missingSince = now
 	}
-	run.waiting = recreateAfter - run.now.Sub(r.missingSince)
+	run.waiting = recreateAfter - now.Sub(r.missingSince)
 	return run.waiting <= 0
 }
