@@ -112,7 +112,7 @@ func FuzzRawPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		u, err := url.ParseRequestURI(s)
 		if err != nil || !strings.HasPrefix(s, "/") || strings.Contains(s, "?") {
-			t.Skip()
+			return // no target of a request
 		}
 		out := url.URL{Path: u.Path, RawPath: rawPath(u)}
 		if got, err := url.PathUnescape(out.EscapedPath()); err != nil || got != u.Path {
