@@ -29,7 +29,7 @@ build: ## build bin/aws-auth-refresher and bin/eks-auth
 	@hack/build.sh bin/eks-auth ./cmd/eks-auth $(VERSION)
 
 .PHONY: bench
-bench: ## run the benchmarks (BENCH: which, PKG: of which folder, COUNT: how often)
+bench: controlplane ## run the benchmarks (BENCH: which, PKG: of which folder, COUNT: how often)
 	@hack/bench.sh $(ARGS)
 
 .PHONY: fuzz

@@ -181,7 +181,7 @@ func FuzzLogoutClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload string) {
 		raw, err := signRaw(b, payload)
 		if err != nil {
-			t.Skip()
+			return // no claims that can be signed
 		}
 		logout, err := b.provider.LogoutToken(t.Context(), raw)
 		if err == nil && (logout.ID == "" || logout.Subject == "" && logout.SID == "" || logout.Issuer != b.idp.Issuer()) {
