@@ -119,10 +119,5 @@ func (a *Accounts) Exists(ctx context.Context, k rules.Kind, principalARN string
 	if err != nil {
 		return false, err
 	}
-	for _, l := range a.others {
-		if l.expected.account == p.AccountID {
-			return l.Exists(ctx, k, principalARN)
-		}
-	}
-	return a.own.Exists(ctx, k, principalARN)
+	return a.of(p.AccountID).Exists(ctx, k, principalARN)
 }

@@ -50,3 +50,9 @@ func network(err error) string {
 	}
 	return err.Error()
 }
+
+// Denied tells whether AWS refused a call because its caller lacks a right.
+func Denied(err error) bool {
+	api, ok := errors.AsType[smithy.APIError](err)
+	return ok && (api.ErrorCode() == "AccessDenied" || api.ErrorCode() == "AccessDeniedException")
+}
