@@ -76,7 +76,7 @@ func TestAnAccountThatCannotBeListedIsFrozen(t *testing.T) {
 	w.restart()
 	w.settle()
 	w.expectMapUsers("nor after a restart, when nothing is known of it", person+foo("tmp-foo-2")+foo("tmp-foo-3")+inOther(foo("tmp-foo-1"))+inOther(foo("tmp-foo-9")))
-	w.rules(fooRule)
+	w.approved(fooRule)
 	w.refresh()
 	w.expectMapUsers("what no rule could match needs no listing", person+foo("tmp-foo-2")+foo("tmp-foo-3"))
 
@@ -128,7 +128,8 @@ func TestAnAccountThatDeniesGetUserHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// deniesGet denies questions about the principals of one account.
+// deniesGet denies questions about the principals of one account, one by one and
+// all at once.
 type deniesGet struct {
 	Lister
 	account string
@@ -139,4 +140,12 @@ func (d deniesGet) Exists(ctx context.Context, kind rules.Kind, principalARN str
 		return false, errors.New("GetUser is denied")
 	}
 	return d.Lister.Exists(ctx, kind, principalARN)
+}
+
+func (d deniesGet) RollCall(ctx context.Context, kind rules.Kind, account string, needs rules.Needs) principals.Listing {
+	if account == d.account {
+		denied := principals.Scope{Asked: true, Err: errors.New("the roll call is denied")}
+		return principals.Listing{AccountID: account, Users: denied, Roles: denied}
+	}
+	return d.Lister.RollCall(ctx, kind, account, needs)
 }

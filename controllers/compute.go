@@ -42,8 +42,16 @@ type Situation struct {
 	Adopt bool
 	// Limit is the size of aws-auth that is not exceeded; 0: awsauth.MaxBytes.
 	Limit int
-	// RecordFull: nobody new can be recorded, so nobody new gets in.
-	RecordFull bool
+	// Shed: the record has no room for what was taken out long ago. RecordFull:
+	// nobody new can be recorded, so nobody new gets in.
+	Shed, RecordFull bool
+	// RecordLost: there was a record, and there is none any longer. LossSeen is
+	// the time of a loss that a person has looked after, as Loss.At is written.
+	RecordLost bool
+	LossSeen   string
+	// Covers tells whether the last listing would have a principal if it existed;
+	// nil: that is not known.
+	Covers func(principal arn.ARN) bool
 	// Entries is about the access entries of EKS.
 	Entries EntrySituation
 }
@@ -63,12 +71,23 @@ type Outcome struct {
 	// Added, Changed and Removed are the differences between our entries in
 	// the document before and after, in document order.
 	Added, Changed, Removed []awsauth.Entry
-	// Ours and Foreign count the entries that EKS sees afterwards, by kind.
-	Ours, Foreign map[rules.Kind]int
+	// Ours and Foreign count the entries that EKS sees afterwards, by kind;
+	// Standing and ForeignStanding those that it sees as long as nothing is
+	// written.
+	Ours, Foreign, Standing, ForeignStanding map[rules.Kind]int
+	// standing is aws-auth as it is.
+	standing *awsauth.Document
 	// Paused: people want nothing written. Only NewPlan sets it.
 	Paused bool
 	// before are our entries in the document as it was, if that changes.
 	before []history.Own
+
+	// Revived are entries that had been taken out and were written back; Orphans
+	// are somebody else's whose principal does not exist.
+	Revived []Revived
+	Orphans []awsauth.Entry
+	// approval is what is made of the annotation, for NewPlan's callers.
+	approval approval
 
 	// Entries is what is to be done about access entries, of which EntriesOurs
 	// were ours before; EntriesLeftOut cannot be any.
@@ -80,16 +99,6 @@ type Outcome struct {
 	// inDocument: aws-auth takes over from access entries and says all that is
 	// wanted.
 	inDocument bool
-}
-
-// countStanding has Ours count what stands there, not what would, because
-// nothing is written.
-func (o *Outcome) countStanding() {
-	for sign, entries := range map[int][]awsauth.Entry{-1: o.Added, +1: o.Removed} {
-		for _, e := range entries {
-			o.Ours[e.Kind] += sign
-		}
-	}
 }
 
 // readable refuses a result in which EKS would not take an entry of ours as it
@@ -122,7 +131,7 @@ func Compute(s Situation) Outcome {
 	}
 	c := computation{Situation: s, recorded: newRecorded(s.Record, s.Now)}
 	if s.Rules != nil {
-		c.recorded.inForce = s.Rules.Selectors()
+		c.inForce = map[rules.Kind]map[string]bool{rules.User: s.Rules.Digests(rules.User), rules.Role: s.Rules.Digests(rules.Role)}
 		c.recorded.addEntries(s.Entries.Record)
 		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
 		if s.RecordFull {
@@ -136,6 +145,8 @@ func Compute(s Situation) Outcome {
 	}
 	c.sortEntries()
 	c.sortAccessEntries()
+	c.findRevived()
+	c.findOrphans()
 	want := c.wanted()
 	kept := c.keep(want)
 	c.planEntries(want)
@@ -155,7 +166,7 @@ func Compute(s Situation) Outcome {
 // leaveOutNew leaves out whoever is not on record.
 func (c *computation) leaveOutNew() {
 	c.out.Evaluation.Grants = slices.DeleteFunc(c.out.Evaluation.Grants, func(g rules.Grant) bool {
-		_, known := c.recorded.selectors[arn.Fold(g.PrincipalARN)]
+		_, known := c.recorded.digests[arn.Fold(g.PrincipalARN)]
 		if !known {
 			c.out.Evaluation.LeftOut = append(c.out.Evaluation.LeftOut, rules.LeftOut{
 				Kind: g.Kind, ARN: g.PrincipalARN, Rule: g.Rule, Reason: "the record of what is ours has no room for it",
@@ -175,11 +186,14 @@ type computation struct {
 	foreign  map[string]awsauth.Entry  // by folded ARN, of either kind
 	granted  map[entryKey]rules.Grant  // what the rules grant, conflicts included
 	held     map[entryKey]removal.Held // entries that the breaker holds
-	removed  map[entryKey]bool
-	counted  map[entryKey]bool // of those removed: they count towards the breaker's limits
-	listed   map[string]bool   // folded ARNs of the principals
-	byARN    map[string]int    // folded ARN: index of the principal; nil until it is asked for
-	entries  entryComputation
+	removed  map[entryKey]removal.Why
+	inForce  map[rules.Kind]map[string]bool // digests of the present rules
+	listed   map[string]bool                // folded ARNs of the principals
+	byARN    map[string]int                 // folded ARN: index of the principal; nil until it is asked for
+	// entryKeys are the keys of the entries that principals have, or would have;
+	// nil until they are asked for.
+	entryKeys map[entryKey]bool
+	entries   entryComputation
 }
 
 // entryKey identifies an entry within aws-auth.
@@ -273,6 +287,16 @@ func (c *computation) compare() {
 		before[keyOf(e)] = e.Digest()
 	}
 	c.out.Ours, c.out.Foreign = map[rules.Kind]int{}, map[rules.Kind]int{}
+	c.out.Standing, c.out.ForeignStanding, c.out.standing = map[rules.Kind]int{}, map[rules.Kind]int{}, c.Document
+	for _, e := range c.ours {
+		c.out.Standing[e.Kind]++
+	}
+	for _, e := range c.Document.Entries() {
+		c.out.ForeignStanding[e.Kind]++
+	}
+	for kind, n := range c.out.Standing {
+		c.out.ForeignStanding[kind] -= n
+	}
 	after := map[entryKey]bool{}
 	for _, e := range c.out.Result.Document.Entries() {
 		key := keyOf(e)

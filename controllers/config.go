@@ -16,10 +16,12 @@ import (
 
 // Lister tells which IAM principals exist. List never fails as a whole: each
 // kind's scope says whether it is complete. Exists asks about one principal in
-// its own account; an error means that nothing is known.
+// its own account; an error means that nothing is known. RollCall lists a kind of
+// an account by another call of AWS than List makes for these needs.
 type Lister interface {
 	List(ctx context.Context, needs rules.Needs) principals.Listing
 	Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error)
+	RollCall(ctx context.Context, kind rules.Kind, accountID string, needs rules.Needs) principals.Listing
 }
 
 // Config configures an AWSAuthReconciler.

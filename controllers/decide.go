@@ -29,7 +29,7 @@ func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
 	c.decide(unwanted)
 	var kept []awsauth.Entry
 	for key, e := range unwanted {
-		if !c.removed[key] {
+		if _, goes := c.removed[key]; !goes {
 			kept = append(kept, e)
 		}
 	}
@@ -38,24 +38,29 @@ func (c *computation) keep(want []rules.Grant) []awsauth.Entry {
 }
 
 func (c *computation) decide(unwanted map[entryKey]awsauth.Entry) {
-	c.held, c.removed, c.counted = map[entryKey]removal.Held{}, map[entryKey]bool{}, map[entryKey]bool{}
+	c.held, c.removed = map[entryKey]removal.Held{}, map[entryKey]removal.Why{}
 	if c.Rules == nil {
 		return
 	}
-	in := removal.Input{Now: c.Now, Removals: c.Record.Removals, Approved: c.Approved, Settings: c.Removal}
+	in := removal.Input{
+		Now: c.Now, Removals: c.Record.Removals, Approved: c.Approved, Settings: c.Removal, Missing: c.Record.Missing, OthersHold: c.othersHold(),
+	}
 	for _, e := range c.ours {
 		o := c.recorded.owner(e, c.granted)
-		in.Owned = append(in.Owned, o)
-		if _, ok := unwanted[keyOf(e)]; !ok {
-			continue
+		o.Groups = e.Groups
+		_, isUnwanted := unwanted[keyOf(e)]
+		if g, granted := c.granted[keyOf(e)]; granted && !isUnwanted {
+			o.Groups = g.Groups
 		}
-		in.Candidates = append(in.Candidates, c.candidate(o))
+		in.Owned = append(in.Owned, o)
+		if isUnwanted {
+			in.Candidates = append(in.Candidates, c.candidate(o))
+		}
 	}
 	c.entryCandidates(&in)
 	c.out.Removal = c.Ledger.Decide(in)
 	for _, r := range c.out.Removal.Remove {
-		c.removed[principalKey(r.Kind, r.ARN)] = true
-		c.counted[principalKey(r.Kind, r.ARN)] = r.Why == removal.NotGranted
+		c.removed[principalKey(r.Kind, r.ARN)] = r.Why
 	}
 	for _, h := range c.out.Removal.Held {
 		c.held[principalKey(h.Kind, h.ARN)] = h
@@ -88,12 +93,53 @@ func (c *computation) candidate(o rules.Owned) removal.Candidate {
 		Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
 		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
 		Listed:    c.listed[arn.Fold(o.ARN)],
-		HeldSince: o.HeldSince,
+		HeldSince: o.HeldSince, Groups: o.Groups,
+		Revoked: !o.Forget.IsZero() && (o.HeldSince.IsZero() || c.Now.Sub(o.HeldSince) >= c.Removal.Hold),
 	}
+	candidate.Cause, candidate.Elsewhere = c.cause(o)
 	var since time.Time
 	since, candidate.TooOld = c.tooOld(o)
 	candidate.Stale = candidate.Grantable && candidate.Listed && !c.listedSince(candidate, since)
 	return candidate
+}
+
+// cause is why no rule grants an entry any longer, and whether a rule that did
+// names an account now that is not listed. Of an entry that nothing is known of
+// the cause is that which is held most.
+func (c *computation) cause(o rules.Owned) (cause removal.Cause, elsewhere bool) {
+	if len(o.Selectors) == 0 {
+		return removal.Edited, false
+	}
+	cause = removal.Deleted
+	for _, digest := range o.Selectors {
+		if c.inForce[o.Kind][digest] {
+			return removal.Changed, false
+		}
+		for _, f := range c.Record.Former {
+			if f.Kind == o.Kind && rules.IsOf(digest, f.Was) {
+				cause = removal.Edited
+				elsewhere = elsewhere || c.out.elsewhere.digests[f.Rule]
+			}
+		}
+	}
+	return cause, elsewhere
+}
+
+// othersHold are the groups of entries that are not ours, and of those that are
+// about to be.
+func (c *computation) othersHold() map[string]bool {
+	held := map[string]bool{}
+	for _, g := range c.out.Evaluation.Grants {
+		for _, group := range g.Groups {
+			held[group] = true
+		}
+	}
+	for _, e := range c.foreign {
+		for _, group := range e.Groups {
+			held[group] = true
+		}
+	}
+	return held
 }
 
 // listedSince tells whether what is known of a candidate is from a listing that

@@ -12,6 +12,7 @@ import (
 // account that is not listed, with that account.
 type elsewhere struct {
 	accounts map[ruleKey]string
+	digests  map[string]bool // their RuleDigests
 	listed   []string
 }
 
@@ -23,7 +24,7 @@ type ruleKey struct {
 // newElsewhere looks for such rules. The accounts are those that are listed;
 // one without a number may be any.
 func newElsewhere(set *rules.Set, counts []rules.RuleCount, accounts []string) elsewhere {
-	e := elsewhere{accounts: map[ruleKey]string{}, listed: accounts}
+	e := elsewhere{accounts: map[ruleKey]string{}, digests: map[string]bool{}, listed: accounts}
 	if len(accounts) == 0 || slices.Contains(accounts, "") {
 		return e
 	}
@@ -31,6 +32,7 @@ func newElsewhere(set *rules.Set, counts []rules.RuleCount, accounts []string) e
 		account := set.Account(c.Kind, c.Rule)
 		if c.Matched == 0 && c.TooOld == 0 && account != "" && !slices.Contains(accounts, account) {
 			e.accounts[ruleKey{c.Kind, c.Rule}] = account
+			e.digests[set.Digest(c.Kind, c.Rule)] = true
 		}
 	}
 	return e

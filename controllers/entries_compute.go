@@ -24,7 +24,7 @@ type entryComputation struct {
 // addEntries lets access entries count as granted before.
 func (r recorded) addEntries(record accessentry.Record) {
 	for _, o := range record.Entries {
-		r.addSelectors(o.Key(), o.Selectors)
+		r.addDigests(o.Key(), o.Selectors)
 	}
 }
 
@@ -94,7 +94,7 @@ func (c *computation) unwantedEntries() {
 // from one store goes from the other for the same reasons.
 func (c *computation) entryCandidates(in *removal.Input) {
 	for _, o := range c.entries.ours {
-		owned := rules.Owned{Kind: o.Kind, ARN: o.ARN, Digest: o.Digest, Selectors: o.Selectors, HeldSince: o.HeldSince}
+		owned := rules.Owned{Kind: o.Kind, ARN: o.ARN, Digest: o.Digest, Selectors: o.Selectors, Groups: o.Groups, HeldSince: o.HeldSince}
 		in.Owned = append(in.Owned, owned)
 		// While EKS cannot be asked nothing could go, so nothing is counted.
 		if !c.entries.unwanted[o.Key()] || c.Entries.View.Err != nil || c.Entries.View.Listed == nil {
@@ -112,7 +112,7 @@ func (c *computation) planEntries(want []rules.Grant) {
 	in := accessentry.Input{Now: c.Now, View: c.Entries.View, Record: c.Entries.Record, Stay: map[string]time.Time{}}
 	in.Record.Entries = slices.Clone(in.Record.Entries)
 	for i, o := range in.Record.Entries {
-		if c.entries.unwanted[o.Key()] && c.removed[principalKey(o.Kind, o.ARN)] {
+		if _, goes := c.removed[principalKey(o.Kind, o.ARN)]; goes && c.entries.unwanted[o.Key()] {
 			in.Record.Entries[i].HeldSince = c.heldSince(o.Kind, o.ARN, o.HeldSince)
 		}
 	}
@@ -145,7 +145,7 @@ func (c *computation) planEntries(want []rules.Grant) {
 	}
 	for _, o := range c.entries.ours {
 		key := principalKey(o.Kind, o.ARN)
-		if c.removed[key] {
+		if _, goes := c.removed[key]; goes {
 			delete(in.Stay, o.Key())
 		} else if h, held := c.held[key]; held && c.entries.unwanted[o.Key()] {
 			in.Stay[o.Key()] = h.Since

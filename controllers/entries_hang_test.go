@@ -32,7 +32,7 @@ func TestAWSAuthDoesNotWaitForEKS(t *testing.T) {
 		w.later()
 		both := person + entry("tmp-foo-1", "foo", "developers") + entry("tmp-foo-2", "foo", "developers")
 		w.expectMapUsers(row.reason+": who is new gets in", both)
-		w.rules("")
+		w.approved("")
 		w.refresh()
 		w.expectMapUsers(row.reason+": who is revoked is out", person)
 		w.later()

@@ -26,7 +26,7 @@ func TestNoAccessEntryGoesForAGrantThatItCannotSay(t *testing.T) {
 	if got := w.get("aws-auth-refresher-status").Data["leftOut"]; !strings.Contains(got, "no access entry: its user name") {
 		t.Errorf("the status tells: got %s", got)
 	}
-	w.rules("")
+	w.approved("")
 	w.later()
 	w.expectEntries("they are ours still")
 }

@@ -21,7 +21,7 @@ func TestBadListingsOfEKSDelayRemovalsByOneRefresh(t *testing.T) {
 		{"a listing that ends after its first page", 1, 135, 25},
 	} {
 		w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
-		w.config.Removal.MaxCount = 200 // no breaker
+		w.config.Removal.MaxPercent = 100 // no breaker
 		w.rules(devRule)
 		for i := range tt.entries {
 			w.createUsers(fmt.Sprintf("tmp-foo-%03d", i))

@@ -66,7 +66,7 @@ func TestBothBeforeTheModeLeavesNoGap(t *testing.T) {
 func TestMigratedEntriesAreTheirs(t *testing.T) {
 	w := newEntryWorld(t, TargetBoth, accessentry.ModeAPIConfigMap)
 	w.awsAuth(person + entry("tmp-foo-1", "foo", "developers") + entry("tmp-foo-2", "by-hand", "x"))
-	w.createUsers("tmp-foo-1", "tmp-foo-2", "alice")
+	w.createUsers("tmp-foo-1", "tmp-foo-2")
 	w.migrate("tmp-foo-1", "foo", "developers")
 	w.migrate("tmp-foo-2", "by-hand", "x")
 	w.rules(devRule)

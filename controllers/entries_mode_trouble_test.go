@@ -56,7 +56,7 @@ func TestNothingWaitsForTheMode(t *testing.T) {
 			w.createUsers("tmp-foo-3")
 			w.later()
 			expect("after a restart", "tmp-foo-1", "tmp-foo-2", "tmp-foo-3")
-			w.rules("")
+			w.approved("")
 			w.later()
 			expect("and out again")
 			w.aws.ClearFaults()

@@ -138,6 +138,11 @@ func TestApprovalIsNotReplayed(t *testing.T) {
 	w.expectMapUsers("the old approval is spent", full)
 	approve(none, "")
 	approve(none, digest)
+	w.expectMapUsers("once used it never counts again", full)
+	if c := w.condition(ConditionRemovalHeld); !strings.Contains(c.Message, ApproveAnnotation+"="+digest+".2. The approval "+digest+" that stands there was used, or expired") {
+		t.Errorf("what is printed does not help: %s", c.Message)
+	}
+	approve(none, digest+".2")
 	w.expectMapUsers("approved anew", person)
 }
 

@@ -3,6 +3,7 @@ package controllers
 import (
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
@@ -80,6 +81,42 @@ func (k *known) listed(accountID string, kind rules.Kind) (begun time.Time, comp
 		}
 	}
 	return time.Time{}, false
+}
+
+// listedFor is listed for rules: a listing without the details that they look at
+// tells nothing about whom they do not grant.
+func (k *known) listedFor(set *rules.Set) func(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
+	return func(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
+		begun, complete = k.listed(accountID, kind)
+		return begun, complete && (set == nil || !set.Needs().Details(kind) || k.detailed(accountID, kind))
+	}
+}
+
+func (k *known) detailed(accountID string, kind rules.Kind) bool {
+	for _, l := range k.listings {
+		if l.AccountID == accountID {
+			return kind == rules.User && l.Users.Detailed || kind == rules.Role && l.Roles.Detailed
+		}
+	}
+	return false
+}
+
+// covers tells whether the last listing was complete and would have a principal
+// if it existed. An entry for a role does not tell the role's path.
+func (k *known) covers(a arn.ARN) bool {
+	for _, l := range k.listings {
+		if l.AccountID == "" || l.AccountID != a.AccountID || l.Partition != a.Partition {
+			continue
+		}
+		for kind, scope := range scopes(l) {
+			if string(kind) != a.Type {
+				continue
+			}
+			return scope.Asked && scope.Complete &&
+				(scope.PathPrefix == "/" || kind == rules.User && scope.PathPrefix != "" && strings.HasPrefix(a.Path, scope.PathPrefix))
+		}
+	}
+	return false
 }
 
 // all are the principals of all accounts.

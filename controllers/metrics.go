@@ -16,6 +16,8 @@ type Metrics struct {
 	refreshes, writes, iamCalls, changes   *prometheus.CounterVec
 	lastSuccess, bytes, bytesLimit, held   prometheus.Gauge
 	leftOut, givenWay                      prometheus.Gauge
+	unproven, orphans, unowned, frozen     prometheus.Gauge
+	revived                                prometheus.Counter
 	entries, matches, condition, principal *prometheus.GaugeVec
 	account                                *prometheus.GaugeVec
 	duration                               prometheus.Histogram
@@ -52,11 +54,18 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 		held:        gauge("held_removals", "Entries that the breaker keeps in aws-auth."),
 		leftOut:     gauge("left_out", "Principals that a rule selects and that are not let in: bad names, or no room."),
 		givenWay:    gauge("given_way", "Grants that gave way to somebody else's entry."),
-		entries:     gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
-		matches:     gauges("rule_matches", "Principals that a rule matches.", "rule"),
-		condition:   gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
-		principal:   gauges("principals", "IAM principals in the last complete listing, by account and kind.", "account", "kind"),
-		account:     gauges("account_listed", "Whether the last listing of an account was complete: 1, or 0 while nothing is concluded from it.", "account"),
+		unproven:    gauge("unproven_deletions", "Principals of ours that IAM's listings lack and that are not known to be gone."),
+		orphans:     gauge("orphans", "Entries of others in aws-auth whose principal IAM does not list."),
+		unowned:     gauge("unowned", "Entries that a lost record may have said to be ours."),
+		frozen:      gauge("frozen_rules", "Rules that match more than their maxMatches, so that nobody new gets in by them."),
+		revived: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: prefix + "revived_total", Help: "Entries that had been taken out, and that somebody wrote back.",
+		}),
+		entries:   gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
+		matches:   gauges("rule_matches", "Principals that a rule matches.", "rule"),
+		condition: gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
+		principal: gauges("principals", "IAM principals in the last complete listing, by account and kind.", "account", "kind"),
+		account:   gauges("account_listed", "Whether the last listing of an account was complete: 1, or 0 while nothing is concluded from it.", "account"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
@@ -65,7 +74,7 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 	}
 	m.bytesLimit.Set(float64(limit))
 	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,
-		m.leftOut, m.givenWay, m.entries, m.matches, m.condition, m.principal, m.account, m.duration)
+		m.leftOut, m.givenWay, m.unproven, m.orphans, m.unowned, m.frozen, m.revived, m.entries, m.matches, m.condition, m.principal, m.account, m.duration)
 	return m
 }
 
@@ -112,6 +121,7 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
 		result = "error"
 	}
 	m.refreshes.WithLabelValues(result).Inc()
+	m.revived.Add(float64(len(run.out.Revived)))
 	m.duration.Observe(run.took.Seconds())
 	m.writes.WithLabelValues().Add(float64(run.done.writes))
 	for change, entries := range map[string][]awsauth.Entry{
@@ -126,13 +136,24 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
 		m.lastSuccess.Set(float64(run.now.UnixNano()) / float64(time.Second))
 	}
 	m.accessEntries.refreshed(run)
-	m.bytes.Set(float64(run.out.Result.Document.Size()))
+	m.bytes.Set(float64(run.document().Size()))
 	m.held.Set(float64(len(run.out.Removal.Held)))
 	m.leftOut.Set(float64(len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow)))
 	m.givenWay.Set(float64(len(run.out.Conflicts)))
+	m.unproven.Set(float64(len(run.out.Removal.Verify)))
+	m.orphans.Set(float64(len(run.orphaned)))
+	m.unowned.Set(float64(len(run.unowned())))
+	frozen := 0
+	for _, c := range run.out.Evaluation.Rules {
+		if c.Frozen {
+			frozen++
+		}
+	}
+	m.frozen.Set(float64(frozen))
+	ours, others := run.counts()
 	for _, kind := range rules.Kinds() {
-		m.entries.WithLabelValues(string(kind), "ours").Set(float64(run.out.Ours[kind]))
-		m.entries.WithLabelValues(string(kind), "others").Set(float64(run.out.Foreign[kind]))
+		m.entries.WithLabelValues(string(kind), "ours").Set(float64(ours[kind]))
+		m.entries.WithLabelValues(string(kind), "others").Set(float64(others[kind]))
 	}
 	m.matches.Reset()
 	for _, c := range run.out.Evaluation.Rules {

@@ -185,7 +185,7 @@ func TestTwoReplicas(t *testing.T) {
 		want += entry(name, "foo", "system:masters")
 	}
 	w.expectMapUsers("everybody is in once", want)
-	w.rules("")
+	w.approved("")
 	w.settle()
 	w.expectMapUsers("and out again", person)
 }
@@ -193,7 +193,13 @@ func TestTwoReplicas(t *testing.T) {
 // TestOvertaken: a replica that is overtaken by another in the middle of its
 // write goes on with what the other one has read and counted.
 func TestOvertaken(t *testing.T) {
-	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	w := newWorld(t)
+	w.config.Removal.MaxPercent = 100 // no breaker
+	w.restart()
+	w.awsAuth(person)
+	w.rules(fooRule)
+	w.createUsers("tmp-foo-1", "tmp-foo-2")
+	w.refresh()
 	other := w.refresher
 	w.createUsers("tmp-foo-3")
 	w.interfere("apply", func() {

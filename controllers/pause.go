@@ -95,7 +95,6 @@ func (r *AWSAuthReconciler) paused(ctx context.Context, run *refresh) (bool, err
 		return false, r.rememberPause(ctx, run)
 	}
 	run.paused, run.pending = true, pending{len(run.out.Added), len(run.out.Changed), len(run.out.Removed)}
-	run.out.countStanding()
 	return true, r.rememberPause(ctx, run)
 }
 

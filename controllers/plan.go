@@ -59,7 +59,7 @@ func NewPlan(d PlanData) (Outcome, error) {
 	}
 	s := Situation{
 		Now: d.Now, Rules: set, Principals: d.Principals, Ledger: &removal.Ledger{}, Removal: d.Removal, Adopt: d.Adopt,
-		Approved: d.Rules.Annotations[ApproveAnnotation] == rules.DataDigest(d.Rules.Data), Entries: d.Entries,
+		Entries: d.Entries,
 	}
 	s.Entries.View.Changed, s.Entries.InDocumentSince = time.Time{}, d.Now.Add(-accessentry.SettleTime)
 	if d.State != nil {
@@ -67,6 +67,11 @@ func NewPlan(d PlanData) (Outcome, error) {
 			return Outcome{}, fmt.Errorf("state ConfigMap %s, binaryData %s: %w", d.State.Name, recordKey, err)
 		}
 	}
+	cache := rulesCache{options: d.ruleOptions()}
+	rs := ruleset{set: set, inForce: nonNil(d.Rules.Data)}
+	s.Record.Former = cache.formers(s.Record, rs)
+	judged := judgeApproval(d.Rules.Annotations[ApproveAnnotation], rules.DataDigest(d.Rules.Data), s.Record, d.Now)
+	s.Approved, s.Record.Spent, s.Record.Approval = judged.good, judged.spent, judged.Approval
 	s.Accounts = d.accounts()
 	var reader awsauth.Reader
 	s.Missing = d.AWSAuth == nil
@@ -86,7 +91,7 @@ func NewPlan(d PlanData) (Outcome, error) {
 	if errors.Is(err, errRecordTooLarge) {
 		return Outcome{}, err
 	}
-	out.Paused = isPaused(d.Rules)
+	out.Paused, out.approval = isPaused(d.Rules), judged
 	return out, nil
 }
 

@@ -22,12 +22,11 @@ const (
 	refreshTimeout = 2 * time.Minute
 	// verifyTimeout is how long a refresh asks IAM about principals that are
 	// gone; the others' turn comes with the next one.
-	verifyTimeout   = 5 * time.Second
-	maxVerifyErrors = 3
-	reportTimeout   = 10 * time.Second
+	verifyTimeout = 5 * time.Second
+	reportTimeout = 10 * time.Second
 	// writeWithin is how long after its record aws-auth may be written. Another
 	// replica forgets what is recorded and not there only later than that.
-	writeWithin = rememberLiving / 2
+	writeWithin = rememberAtLeast / 2
 	// writeAttempts bounds how often one refresh starts over because somebody
 	// else wrote in between; the next one is due soon anyway.
 	writeAttempts = 5
@@ -41,12 +40,17 @@ const (
 // must be driven by one worker.
 type AWSAuthReconciler struct {
 	Config
-	store   store
-	reader  awsauth.Reader
-	ledger  removal.Ledger
-	rules   rulesCache
-	known   known
-	entries entriesState
+	store        store
+	reader       awsauth.Reader
+	ledger       removal.Ledger
+	rules        rulesCache
+	known        known
+	entries      entriesState
+	listing      listings
+	rollCalls    rollCalls
+	lastRevived  revivedNote
+	unprovenErrs map[string]error     // why IAM could not be asked who is gone, by ARN
+	orphans      map[string]time.Time // since when somebody else's entries have none, by kind and ARN
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
 	announced    map[string]string
@@ -67,7 +71,7 @@ func NewReconciler(c Config) *AWSAuthReconciler {
 	}
 	return &AWSAuthReconciler{
 		Config: c, store: store{configMaps: c.ConfigMaps, names: c.Names},
-		rules: rulesCache{options: c.Rules}, announced: map[string]string{}, ready: make(chan struct{}),
+		rules: rulesCache{options: c.Rules}, announced: map[string]string{}, ready: make(chan struct{}), listing: newListings(),
 	}
 }
 
@@ -82,6 +86,7 @@ type refresh struct {
 	awsAuth *corev1.ConfigMap // nil: missing
 	out     Outcome
 	done    changes
+	shed    bool          // the record has no room for what is out
 	full    bool          // the record has no room for anybody new
 	again   []string      // ARNs of principals that were made again
 	waiting time.Duration // until a missing aws-auth is made; 0: not waiting
@@ -93,11 +98,20 @@ type refresh struct {
 	pending    pending // where it is paused
 	rulesThere bool    // when that was asked last
 
-	verifyErrs map[string]error // why IAM could not be asked about a principal, by account
-	entries    entriesRun
+	accounts   []string // that are listed
+	unproven   unproven
+	statusKnew bool // the status ConfigMap speaks of a record, which is missing
+	stands     bool // aws-auth is as out says; else as it was
+	// awsAuthRead is aws-auth before it was written; wroteBack is who wrote what
+	// out.Revived holds.
+	awsAuthRead *corev1.ConfigMap
+	wroteBack   string
+	orphaned    []PrincipalStatus
+	entries     entriesRun
 
 	namespace, rulesName string // for messages
 	limit                int
+	maxRemovals          string
 }
 
 // Reconcile does one refresh: on time, or because a ConfigMap changed. It
@@ -106,7 +120,7 @@ type refresh struct {
 func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
-	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit}
+	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit, maxRemovals: limits(r.Removal)}
 	run.err = r.refresh(ctx, run)
 	run.took = r.Clock.Since(run.now)
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -144,12 +158,17 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	if recordErr == nil {
 		r.chooseTargets(ctx, run)
 	}
-	run.rules = choose(cm, record, &r.rules)
+	run.rules = choose(cm, record, &r.rules, run.now)
 	run.chosen = true
 	if recordErr != nil {
 		return recordErr
 	}
 	run.state, run.record = state, record
+	if state == nil {
+		if run.statusKnew, err = r.store.statusKnows(ctx); err != nil {
+			return err
+		}
+	}
 	r.list(ctx, run)
 	r.look(ctx, run)
 	if err := r.write(ctx, run); err != nil {
@@ -177,6 +196,10 @@ func (r *AWSAuthReconciler) write(ctx context.Context, run *refresh) error {
 		}
 		run.entries.onRecord = time.Time{}
 		err = r.decideAndWrite(ctx, run)
+		if errors.Is(err, errRecordTooLarge) && !run.shed {
+			run.shed = true
+			err = r.decideAndWrite(ctx, run)
+		}
 		if errors.Is(err, errRecordTooLarge) && !run.full {
 			run.full = true // whoever must go goes nevertheless
 			err = r.decideAndWrite(ctx, run)
@@ -206,7 +229,14 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	if run.awsAuth != nil {
 		r.missingSince = time.Time{}
 	}
+	run.awsAuthRead = run.awsAuth
+	revived := run.out.Revived
 	run.out = Compute(r.situation(run))
+	if len(run.out.Revived) == 0 {
+		run.out.Revived = revived // taken out by an earlier write of this refresh
+	}
+	r.noteRevived(run)
+	run.stands = len(run.out.Result.Changed) == 0
 	r.entries.noteDocument(run.out.inDocument, r.Clock.Now())
 	if err := run.out.readable(); err != nil {
 		return err
@@ -219,7 +249,6 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	tooSoon := create && !r.mayCreate(run)
 	began := r.Clock.Now()
 	if err := r.storeRecord(ctx, run); err != nil {
-		run.out.countStanding()
 		return err
 	}
 	if tooSoon || len(run.out.Result.Changed) == 0 {
@@ -229,14 +258,17 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	if r.Clock.Since(began) > writeWithin {
 		return fmt.Errorf("%w: the process stood still since its record was stored", errStale)
 	}
+	was := run.awsAuth
 	if create {
-		if run.awsAuth, err = r.store.createAWSAuth(ctx); err != nil {
+		if was, err = r.store.createAWSAuth(ctx); err != nil {
 			return err
 		}
 	}
-	if run.awsAuth, err = r.store.applyAWSAuth(ctx, run.awsAuth, run.out.Result.Document.Values()); err != nil {
+	now, err := r.store.applyAWSAuth(ctx, was, run.out.Result.Document.Values())
+	if err != nil {
 		return err
 	}
+	run.awsAuth, run.stands = now, true
 	r.reader.Remember(run.out.Result.Document)
 	run.done.add(run.out, putBack)
 	return nil
@@ -269,17 +301,22 @@ func (r *AWSAuthReconciler) storeRecord(ctx context.Context, run *refresh) error
 		return err
 	}
 	run.state, run.record, run.entries.record, run.entries.onRecord = state, run.out.Record, entries, began
+	run.rules.approval.spent, run.rules.former = run.record.Spent, run.record.Former
 	r.entries.record = entries
 	return nil
 }
 
 func (r *AWSAuthReconciler) situation(run *refresh) Situation {
+	run.accounts = r.known.accounts()
 	s := Situation{
-		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Listed: r.known.listed, Accounts: r.known.accounts(), Record: run.record,
-		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approved, Adopt: r.Adopt, Limit: r.Limit,
+		Now: r.Clock.Now(), Rules: run.rules.set, Principals: r.known.all(), Listed: r.known.listedFor(run.rules.set), Accounts: run.accounts, Record: run.record,
+		Ages: r.known.clock(r.Clock.Now()), Ledger: &r.ledger, Removal: r.Removal, Approved: run.rules.approval.good, Adopt: r.Adopt, Limit: r.Limit,
 	}
 	s.Entries, s.RecordFull = r.entrySituation(run), run.full
-	s.Record.Rules, s.Record.Spent = run.rules.inForce, run.rules.spent
+	s.Record.Rules, s.Record.Former = run.rules.inForce, run.rules.former
+	s.Record.Spent, s.Record.Approval = run.rules.approval.spent, run.rules.approval.Approval
+	s.Shed, s.RecordLost, s.LossSeen = run.shed, r.recordLost(run), run.rules.lossSeen()
+	s.Covers = r.known.covers
 	if run.awsAuth == nil {
 		s.Document, s.Missing = r.reader.Read(nil, 0), true
 	} else {

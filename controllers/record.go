@@ -7,26 +7,32 @@ import (
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // How long an entry that is out of the document still counts as ours, should
-// somebody write an older copy of aws-auth back. A principal that is gone
-// cannot be anybody's on purpose; one that lives may be entered by hand soon.
+// somebody write an older copy of aws-auth back, as from a backup. Whoever has no
+// principal any longer gets in by none, so these go first where there are more
+// than may be kept.
 const (
-	rememberGone   = time.Hour
-	rememberLiving = time.Minute
+	rememberRevoked = 90 * 24 * time.Hour
+	rememberGone    = 7 * 24 * time.Hour
+	rememberAtLeast = time.Minute
+	rememberAtMost  = 3000
 )
 
 // recorded is the record, indexed for look-ups.
 type recorded struct {
-	entries   map[entryKey][]rules.Owned
-	selectors map[string][][]string // lists of the rules that granted, by folded principal ARN
-	inForce   map[string]bool       // selectors of the present rules
+	entries map[entryKey][]rules.Owned
+	digests map[string][][]string // lists of the rules that granted, by folded principal ARN
+	former  []rules.Former
 }
 
 func newRecorded(r rules.Record, now time.Time) recorded {
-	rec := recorded{entries: make(map[entryKey][]rules.Owned, len(r.Entries)), selectors: make(map[string][][]string, len(r.Entries))}
+	rec := recorded{
+		entries: make(map[entryKey][]rules.Owned, len(r.Entries)), digests: make(map[string][][]string, len(r.Entries)), former: r.Former,
+	}
 	for _, o := range r.Entries {
 		if forgotten(o, now) {
 			continue
@@ -34,23 +40,23 @@ func newRecorded(r rules.Record, now time.Time) recorded {
 		key := principalKey(o.Kind, o.ARN)
 		rec.entries[key] = append(rec.entries[key], o)
 		if o.Forget.IsZero() {
-			rec.addSelectors(arn.Fold(o.ARN), o.Selectors)
+			rec.addDigests(arn.Fold(o.ARN), o.Selectors)
 		}
 	}
 	return rec
 }
 
-// addSelectors keeps the lists as they are: many principals share a long one.
-func (r recorded) addSelectors(folded string, selectors []string) {
-	if len(selectors) > 0 {
-		r.selectors[folded] = append(r.selectors[folded], selectors)
+// addDigests keeps the lists as they are: many principals share a long one.
+func (r recorded) addDigests(folded string, digests []string) {
+	if len(digests) > 0 {
+		r.digests[folded] = append(r.digests[folded], digests)
 	}
 }
 
 // forgotten: a clock that jumped must not make an entry ours for ever, so a
 // time further ahead than any that is ever written counts as past.
 func forgotten(o rules.Owned, now time.Time) bool {
-	return !o.Forget.IsZero() && (!now.Before(o.Forget) || o.Forget.Sub(now) > rememberGone)
+	return !o.Forget.IsZero() && (!now.Before(o.Forget) || o.Forget.Sub(now) > rememberRevoked)
 }
 
 // holds reports whether an entry with this very content is recorded as ours.
@@ -68,13 +74,11 @@ func (r recorded) find(e awsauth.Entry) (rules.Owned, bool) {
 	return rules.Owned{}, false
 }
 
-// granted tells frozen rules whom they granted to before. Whoever is in by a
-// rule that was edited since counts as let in by any: the edit that makes a
-// rule match too many must lock nobody out.
-func (r recorded) granted(_ rules.Kind, foldedPrincipalARN, selectorDigest string) bool {
-	return slices.ContainsFunc(r.selectors[foldedPrincipalARN], func(list []string) bool {
-		return slices.ContainsFunc(list, func(s string) bool { return s == selectorDigest || !r.inForce[s] })
-	})
+// granted tells frozen rules whom they granted to before, by their present text
+// or an earlier one: the edit that makes a rule match too many must lock nobody
+// out, and let nobody in by what another rule gave.
+func (r recorded) granted(k rules.Kind, foldedPrincipalARN, ruleDigest string) (rules.Before, bool) {
+	return rules.BeforeBy(slices.Concat(r.digests[foldedPrincipalARN]...), r.former, k, ruleDigest)
 }
 
 // owner is the record of one of our entries in the document, which for an
@@ -88,7 +92,7 @@ func (r recorded) owner(e awsauth.Entry, grants map[entryKey]rules.Grant) rules.
 
 func ownedBy(g rules.Grant) rules.Owned {
 	return rules.Owned{
-		Kind: g.Kind, ARN: g.PrincipalARN, Digest: rules.ContentDigest(g.Username, g.Groups), Selectors: g.Selectors,
+		Kind: g.Kind, ARN: g.PrincipalARN, Digest: rules.ContentDigest(g.Username, g.Groups), Selectors: g.Selectors, Groups: g.Groups,
 	}
 }
 
@@ -102,7 +106,14 @@ type ownedKey struct {
 func (c *computation) record(want []rules.Grant) rules.Record {
 	next := rules.Record{
 		Originals: c.originals(want), Rules: c.Record.Rules, Removals: c.Record.Removals,
-		Seen: c.Record.Seen || !c.Missing, Spent: c.Record.Spent,
+		Seen: c.Record.Seen || !c.Missing, Spent: c.Record.Spent, Approval: c.Record.Approval,
+		Missing: c.out.Removal.Missing, Lost: c.stillLost(),
+	}
+	if c.Rules == nil {
+		next.Missing = c.Record.Missing
+	}
+	if c.Rules != nil && slices.ContainsFunc(c.out.Removal.Remove, func(r removal.Removed) bool { return r.Why == removal.Approved }) {
+		next.Spent = spend(next.Spent, next.Approval.Value)
 	}
 	if c.Rules != nil && len(c.removed) > 0 {
 		next.Removals = c.out.Removal.Removals
@@ -122,8 +133,69 @@ func (c *computation) record(want []rules.Grant) rules.Record {
 		o := ownedBy(g)
 		entries[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}] = o
 	}
-	next.Entries = slices.Collect(maps.Values(entries))
+	next.Entries = c.worthKeeping(slices.Collect(maps.Values(entries)))
+	next.Former = c.formersInUse(next.Entries)
 	return next
+}
+
+// worthKeeping leaves out what is out of the document and the first to be
+// forgotten, where there is too much of it.
+func (c *computation) worthKeeping(entries []rules.Owned) []rules.Owned {
+	if c.Shed {
+		soon := c.Now.Add(rememberAtLeast)
+		for i := range entries {
+			if entries[i].Forget.After(soon) {
+				entries[i].Forget = soon
+			}
+		}
+	}
+	var out []time.Time
+	for _, o := range entries {
+		if !o.Forget.IsZero() {
+			out = append(out, o.Forget)
+		}
+	}
+	if len(out) <= rememberAtMost {
+		return entries
+	}
+	slices.SortFunc(out, time.Time.Compare)
+	from, least := out[len(out)-rememberAtMost], c.Now.Add(rememberAtLeast)
+	return slices.DeleteFunc(entries, func(o rules.Owned) bool {
+		return !o.Forget.IsZero() && o.Forget.Before(from) && o.Forget.After(least) && c.Now.Sub(o.Out) >= rememberAtLeast
+	})
+}
+
+// formersKept is how many earlier texts of rules are kept that let nobody in any
+// longer: a rollback brings back those whom they did.
+const formersKept = 500
+
+// formersInUse are the earlier texts of rules, and where there are many only those
+// by which somebody is still in.
+func (c *computation) formersInUse(entries []rules.Owned) []rules.Former {
+	if len(c.Record.Former) <= formersKept {
+		return c.Record.Former
+	}
+	used := map[string]bool{}
+	note := func(digests []string) {
+		for _, d := range digests {
+			used[d] = true
+		}
+	}
+	for _, o := range entries {
+		if o.Forget.IsZero() {
+			note(o.Selectors)
+		}
+	}
+	for _, o := range c.Entries.Record.Entries {
+		note(o.Selectors)
+	}
+	return slices.DeleteFunc(slices.Clone(c.Record.Former), func(f rules.Former) bool { return !used[f.Was] && !used[rules.SelectorOf(f.Was)] })
+}
+
+func sameFormers(a, b []rules.Former) bool {
+	return slices.EqualFunc(a, b, func(a, b rules.Former) bool {
+		return a.Kind == b.Kind && a.Rule == b.Rule && a.Was == b.Was && slices.Equal(a.Groups, b.Groups)
+	})
 }
 
 // originals are the values to bring back once our last entry goes. One stays
@@ -166,17 +238,19 @@ func (c *computation) standing() []rules.Owned {
 		case c.Missing || unreadable[o.Kind.DataKey()] != nil:
 			standing = append(standing, o)
 			continue
+		case !there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]:
+			// Since when it was held stays: should it come back, that goes on.
+			if o.Forget.IsZero() {
+				o.Out, o.Forget = c.Now, c.Now.Add(c.rememberFor(o))
+			}
+			standing = append(standing, o)
+			continue
 		case c.Rules != nil:
 			o.HeldSince = c.heldSince(o.Kind, o.ARN, o.HeldSince)
 		}
-		switch {
-		case there[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]:
-			// Also while its removal is on the way: only what was seen to be out
-			// may ever be forgotten.
-			o.Forget = time.Time{}
-		case o.Forget.IsZero():
-			o.Forget = c.Now.Add(c.rememberFor(o))
-		}
+		// Also while its removal is on the way: only what was seen to be out may
+		// ever be forgotten.
+		o.Out, o.Forget = time.Time{}, time.Time{}
 		standing = append(standing, o)
 	}
 	return standing
@@ -187,10 +261,11 @@ func (c *computation) standing() []rules.Owned {
 // removal fail, it is neither to be held nor to be counted anew.
 func (c *computation) heldSince(kind rules.Kind, principalARN string, before time.Time) time.Time {
 	key := principalKey(kind, principalARN)
-	switch {
-	case !c.removed[key]:
+	switch why, goes := c.removed[key]; {
+	case !goes:
 		return c.held[key].Since
-	case before.IsZero() && c.counted[key]:
+	case why == removal.Approved || why == removal.Revoked,
+		before.IsZero() && (why == removal.NotGranted || why == removal.Unproven):
 		return c.Now.Add(-c.Removal.Hold)
 	}
 	return before
@@ -200,7 +275,7 @@ func (c *computation) rememberFor(o rules.Owned) time.Duration {
 	if c.Rules != nil && c.Rules.CouldMatch(o.Kind, o.ARN) && !c.listed[arn.Fold(o.ARN)] {
 		return rememberGone
 	}
-	return rememberLiving
+	return rememberRevoked
 }
 
 // news reports whether storing next matters: it holds more, holds something
@@ -208,7 +283,8 @@ func (c *computation) rememberFor(o rules.Owned) time.Duration {
 // forgotten can wait for the next change.
 func news(old, next rules.Record, now time.Time) bool {
 	if old.Seen != next.Seen || !maps.Equal(old.Originals, next.Originals) || len(old.Rules) != len(next.Rules) || !maps.Equal(old.Rules, next.Rules) ||
-		!slices.EqualFunc(old.Removals, next.Removals, sameRemoval) {
+		!slices.EqualFunc(old.Removals, next.Removals, sameRemoval) || !slices.Equal(old.Spent, next.Spent) ||
+		!maps.EqualFunc(old.Missing, next.Missing, time.Time.Equal) || !sameFormers(old.Former, next.Former) || !sameLoss(old.Lost, next.Lost) {
 		return true
 	}
 	before := make(map[ownedKey]rules.Owned, len(old.Entries))
@@ -222,7 +298,7 @@ func news(old, next rules.Record, now time.Time) bool {
 	}
 	for _, o := range next.Entries {
 		b, ok := before[ownedKey{o.Kind, arn.Fold(o.ARN), o.Digest}]
-		if !ok || !b.HeldSince.Equal(o.HeldSince) || !b.Forget.Equal(o.Forget) || !slices.Equal(b.Selectors, o.Selectors) {
+		if !ok || !b.HeldSince.Equal(o.HeldSince) || !b.Forget.Equal(o.Forget) || !slices.Equal(b.Selectors, o.Selectors) || !slices.Equal(b.Groups, o.Groups) {
 			return true
 		}
 	}

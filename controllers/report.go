@@ -24,8 +24,10 @@ const maxNote = 1000
 // report tells people, in the status ConfigMap, events, metrics and the log,
 // what a refresh found and did.
 func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
-	status := run.status()
-	status.Conditions = r.conditions(run)
+	r.noteOrphans(run)
+	status := r.status(run)
+	run.orphaned = r.orphaned(run)
+	status.Conditions, status.Orphans = r.conditions(run), run.orphaned
 	status.Accounts = r.accountsStatus()
 	r.Metrics.refreshed(run, status.Conditions)
 	r.announceChanges(run)
@@ -41,6 +43,7 @@ func (r *AWSAuthReconciler) announceChanges(run *refresh) {
 		}
 	}
 	r.announceEntries(run)
+	r.announceRevived(run)
 	for _, change := range []struct {
 		reason, verb string
 		entries      []awsauth.Entry

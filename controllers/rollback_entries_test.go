@@ -47,7 +47,7 @@ func TestRollbackWhereAccessEntriesAreLeavingToo(t *testing.T) {
 	w.createUsers("tmp-foo-1", "tmp-foo-2", "tmp-foo-3")
 	w.refresh()
 	in := w.mapUsers()
-	w.rules(barRule)
+	w.approved(barRule)
 	w.aws.Inject(fakeaws.Fault{Action: "DeleteAccessEntry", Effect: fakeaws.Failing, After: 2})
 	w.refresh()
 	w.expectMapUsers("a slip takes all out", person)

@@ -4,15 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
-
-// ApproveAnnotation on the rules ConfigMap lets the removals through that the
-// breaker holds, if its value is the digest of the rules data beside it.
-const ApproveAnnotation = "aws-auth-refresher.io/approve-removal"
 
 // ruleset is the rules in force for one refresh, and what there is to say
 // about the ones that people wrote.
@@ -23,13 +21,11 @@ type ruleset struct {
 	digest  string
 	// written is the ConfigMap, nil if there is none; problem is why it is not
 	// in force.
-	written *corev1.ConfigMap
-	problem error
-	// approved: held removals are let through. spent is the approval that has
-	// done so for rules that are no longer in force; left behind, it must not
-	// approve the same slip later.
-	approved bool
-	spent    string
+	written  *corev1.ConfigMap
+	problem  error
+	approval approval
+	// former are the earlier texts of the rules in force.
+	former []rules.Former
 }
 
 var (
@@ -82,8 +78,8 @@ func (c *compiled) compile(data map[string]string, o rules.Options) (*rules.Set,
 // choose accepts the rules in cm, or keeps those accepted last. Rules are
 // accepted or refused as a whole; data without rules is accepted and grants
 // nothing.
-func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) ruleset {
-	rs := ruleset{written: cm, spent: record.Spent}
+func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache, now time.Time) ruleset {
+	rs := ruleset{written: cm, former: record.Former, approval: approval{Approval: record.Approval, spent: record.Spent}}
 	accepted := record.Rules
 	if rs.problem = unreadable(cm); rs.problem == nil {
 		rs.set, rs.problem = cache.written.compile(cm.Data, cache.options)
@@ -91,7 +87,8 @@ func choose(cm *corev1.ConfigMap, record rules.Record, cache *rulesCache) rulese
 	if rs.problem == nil {
 		rs.inForce = nonNil(cm.Data)
 		rs.digest = rules.DataDigest(cm.Data)
-		rs.approve(cm.Annotations[ApproveAnnotation], accepted)
+		rs.approval = judgeApproval(cm.Annotations[ApproveAnnotation], rs.digest, record, now)
+		rs.former = cache.formers(record, rs)
 		return rs
 	}
 	rs.set, rs.inForce = nil, accepted
@@ -120,15 +117,17 @@ func unreadable(cm *corev1.ConfigMap) error {
 	return nil
 }
 
-// approve judges the annotation beside rules that are in force.
-func (rs *ruleset) approve(annotation string, before map[string]string) {
-	if before != nil && annotation == rules.DataDigest(before) && annotation != rs.digest {
-		rs.spent = annotation
+// formers are the earlier texts of rules that have just been accepted, and what
+// is known of them where they are still the same.
+func (c *rulesCache) formers(record rules.Record, rs ruleset) []rules.Former {
+	if record.Rules == nil || maps.Equal(record.Rules, rs.inForce) {
+		return record.Former
 	}
-	if annotation != rs.spent {
-		rs.spent = ""
+	before, err := c.compileAccepted(record.Rules)
+	if err != nil {
+		before = nil // an older version took them; of rules that are the same digests tell
 	}
-	rs.approved = annotation == rs.digest && rs.spent == ""
+	return rules.Formers(record.Former, before, rs.set)
 }
 
 // maxRulesBytes leaves room for the accepted rules in the state ConfigMap.
@@ -151,5 +150,6 @@ func nonNil(data map[string]string) map[string]string {
 
 // unsaved reports whether the rules in force are yet to be stored.
 func (rs ruleset) unsaved(record rules.Record) bool {
-	return rs.spent != record.Spent || (rs.inForce == nil) != (record.Rules == nil) || !maps.Equal(rs.inForce, record.Rules)
+	return !slices.Equal(rs.approval.spent, record.Spent) || rs.approval.Value != record.Approval.Value ||
+		!sameFormers(rs.former, record.Former) || (rs.inForce == nil) != (record.Rules == nil) || !maps.Equal(rs.inForce, record.Rules)
 }

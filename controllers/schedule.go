@@ -7,21 +7,48 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// list lists IAM where that is due: on time, when the rules have changed, when
-// somebody grows too old, and when something is announced.
+// list has IAM listed where that is due: on time, when the rules have changed,
+// when somebody grows too old, and when something is announced. It waits for the
+// listing for a while; what takes longer is taken over by a later refresh, and
+// this one goes on with the last listing.
 func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
-	due := run.rules.set != nil && r.known.due(run.now, run.rules.digest)
-	if run.entries.due = due; run.rules.set == nil || !due && !r.aging(run) && !r.eager(run) {
+	if run.rules.set == nil {
 		return
 	}
-	listing := r.Lister.List(ctx, run.rules.set.Needs())
-	r.Metrics.listed(listing)
-	for _, o := range observations(listing) {
+	waitCtx, cancel := context.WithTimeout(ctx, r.listWait())
+	defer cancel()
+	for {
+		due := r.known.due(run.now, run.rules.digest)
+		if r.listing.underWay == nil {
+			if !due && !r.aging(run) && !r.eager(run) {
+				return
+			}
+			r.listing.start(ctx, r.Lister, listing{digest: run.rules.digest, needs: run.rules.set.Needs(), begun: run.now})
+			run.entries.due = run.entries.due || due
+		}
+		l := r.listing.wait(waitCtx)
+		if l == nil {
+			return
+		}
+		r.take(run, l)
+		if l.digest == run.rules.digest {
+			return
+		}
+	}
+}
+
+// listWait is how long a refresh waits for a listing.
+func (r *AWSAuthReconciler) listWait() time.Duration { return min(5*time.Second, r.RefreshInterval/3) }
+
+// take takes over what a listing says.
+func (r *AWSAuthReconciler) take(run *refresh, l *listing) {
+	r.Metrics.listed(l.result)
+	for _, o := range observations(l.result) {
 		r.ledger.Observe(o)
 	}
-	run.again = r.known.update(listing, run.now)
-	r.known.digest, r.known.at = run.rules.digest, run.now
-	r.known.next = run.now.Add(r.interval())
+	run.again = append(run.again, r.known.update(l.result, run.now)...)
+	r.known.digest, r.known.at = l.digest, l.begun
+	r.known.next = l.begun.Add(r.interval())
 	r.settle(run, true)
 }
 
@@ -57,8 +84,11 @@ func (r *AWSAuthReconciler) interval() time.Duration {
 func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	now := r.Clock.Now()
 	due := r.known.next
-	if run.rules.set == nil || due.IsZero() {
+	if run.rules.set == nil || due.IsZero() || r.listing.underWay != nil {
 		due = now.Add(r.interval())
+	}
+	if run.unproven.unasked > 0 && now.Add(verifySoon).Before(due) {
+		due = now.Add(verifySoon)
 	}
 	for _, h := range run.out.Removal.Held {
 		if h.Until.Before(due) && h.Until.After(now) {
@@ -66,7 +96,7 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 		}
 	}
 	r.noteAges(run, now)
-	if at := r.known.ageDue(); !at.IsZero() && at.Before(due) {
+	if at := r.known.ageDue(); !at.IsZero() && at.Before(due) && r.listing.underWay == nil {
 		due = at
 	}
 	if run.waiting > 0 && now.Add(run.waiting).Before(due) {
@@ -76,7 +106,7 @@ func (r *AWSAuthReconciler) next(run *refresh) time.Duration {
 	if at := r.lookDue(run); at.After(now) && at.Before(due) {
 		due = at
 	}
-	if at := r.settle(run, false); !at.IsZero() && at.Before(due) {
+	if at := r.settle(run, false); !at.IsZero() && at.Before(due) && r.listing.underWay == nil {
 		due = at
 	}
 	return max(due.Sub(now), 50*time.Millisecond)

@@ -37,7 +37,7 @@ func (r *AWSAuthReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		queue.Add(request())
 		return nil
 	})
-	for _, s := range []source.Source{start, r.watch(r.Names.Rules), r.watch(r.Names.AWSAuth), r.hear()} {
+	for _, s := range []source.Source{r.lists(), start, r.watch(r.Names.Rules), r.watch(r.Names.AWSAuth), r.hear()} {
 		if err := c.Watch(s); err != nil {
 			return err
 		}

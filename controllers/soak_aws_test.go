@@ -121,6 +121,10 @@ func (l soakLister) Exists(ctx context.Context, kind rules.Kind, principalARN st
 	return l.lister.Exists(ctx, kind, principalARN)
 }
 
+func (l soakLister) RollCall(ctx context.Context, kind rules.Kind, account string, needs rules.Needs) principals.Listing {
+	return l.lister.RollCall(ctx, kind, account, needs)
+}
+
 // listStall has the process stand still after its listing.
 const listStall = -1
 

@@ -160,7 +160,7 @@ func (s *soak) readRecords() {
 	}
 	s.check.record, s.check.entries, s.check.holds = &record, &entries, map[string]bool{}
 	for _, o := range record.Entries {
-		if !o.HeldSince.IsZero() {
+		if !o.HeldSince.IsZero() && o.Forget.IsZero() {
 			s.check.holds[ownedTrack(o)] = true
 		}
 	}
@@ -230,6 +230,9 @@ func (s *soak) judgeAccount(group string, gone []string, whole int) {
 		}
 	}
 	limits := removal.Defaults()
+	if more >= 2 && more == whole && s.now().After(s.calm.clock) {
+		s.violation("all %d %s lose access at once", more, group)
+	}
 	if n := went + more; more > 0 && s.now().After(s.calm.clock) && n > limits.MaxCount && n*100 > (went+whole)*limits.MaxPercent {
 		s.violation("%d of %d %s lose access at once, %d before", more, whole, group, went)
 	}
@@ -325,7 +328,8 @@ func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) 
 
 // checkHeld: what stands without a grant must be held, and not for too long.
 func (s *soak) checkHeld(key string, t *soakTrack, since, calm time.Time) {
-	approved := !s.given.approved.IsZero() && s.now().Sub(later(later(s.given.approved, since), calm)) > s.bound()
+	// An approval is spent by what it lets go at once.
+	approved := since.Before(s.given.approved) && s.now().Sub(later(s.given.approved, calm)) > s.bound()
 	switch {
 	case !s.held(key):
 		s.violation("%s (exists: %v) has access without a grant since %s, and is not held", key, t.exists, later(since, calm))

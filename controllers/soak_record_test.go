@@ -1,12 +1,23 @@
 package controllers
 
 import (
-	"maps"
 	"strings"
 
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
+
+// checkSaid: nobody is held without a condition that names the way out.
+func (s *soak) checkSaid(held int) {
+	s.summary.Checks++
+	if held == 0 {
+		return
+	}
+	if c := s.condition(ConditionRemovalHeld); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, ApproveAnnotation+"=") {
+		s.violation("%d are held, and the condition says %+v", held, c)
+	}
+}
 
 // checkRecord: after a refresh that ended well the record is what stands.
 func (s *soak) checkRecord(r *replica) {
@@ -15,7 +26,7 @@ func (s *soak) checkRecord(r *replica) {
 	}
 	record := s.recorded()
 	stands := map[string]bool{}
-	held, counted := map[string]map[string]bool{}, map[string]int{}
+	held := map[string]map[string]bool{}
 	hold := func(kind rules.Kind, arn string) {
 		group := string(kind) + "s of " + accountIn(arn)
 		if held[group] == nil {
@@ -40,22 +51,15 @@ func (s *soak) checkRecord(r *replica) {
 		if o.Forget.IsZero() {
 			stands[ownedTrack(o)+" "+o.Digest] = true
 		}
-		if _, in := s.reader.ours(s.doc.data, o.Kind)[ownedTrack(o)]; in && !o.HeldSince.IsZero() {
+		if _, in := s.reader.ours(s.doc.data, o.Kind)[ownedTrack(o)]; in && !o.HeldSince.IsZero() && o.Forget.IsZero() {
 			hold(o.Kind, o.ARN)
 		}
 	}
-	for _, x := range record.Removals {
-		counted[string(x.Kind)+"s of "+x.AccountID] += x.Count
+	n := 0
+	for _, list := range held {
+		n += len(list)
 	}
-	for group, list := range held {
-		s.summary.Checks++
-		// Who went from one store while the other could not be asked counts twice.
-		maps.DeleteFunc(list, func(arn string, _ bool) bool { return !s.check.window[group][arn].IsZero() && s.entries })
-		twice := s.entries && s.now().Sub(s.calm.eks) < soakHold+2*s.bound()
-		if n := len(list); n > 0 && !twice && n+counted[group] <= removal.Defaults().MaxCount {
-			s.violation("%d %s are held, which are not too many", n, group)
-		}
-	}
+	s.checkSaid(n)
 	for _, kind := range rules.Kinds() {
 		s.summary.Checks++
 		if readable := s.reader.readable(s.doc.data[kind.DataKey()]); !readable {

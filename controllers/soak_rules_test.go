@@ -5,8 +5,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // settled: the right rules were read and are stored, so that they are the last
@@ -109,7 +107,7 @@ func (s *soak) approve() {
 		return
 	}
 	cm := s.get("aws-auth-refresher")
-	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, ApproveAnnotation, rules.DataDigest(cm.Data))
+	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, ApproveAnnotation, nextApproval(s.world, cm.Data))
 	if _, err := s.admin.Update(s.Context(), cm, metav1.UpdateOptions{}); err != nil {
 		s.Fatal(err)
 	}

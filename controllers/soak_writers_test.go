@@ -79,7 +79,7 @@ func (s *soak) write() {
 	if readable := s.reader.readable(text); !readable {
 		return // whoever broke it mends it
 	}
-	if old, ok := s.doc.before[key]; ok && s.now().Sub(s.doc.last) < rememberLiving*3/4 && s.prompt() && s.odds(2) {
+	if old, ok := s.doc.before[key]; ok && s.now().Sub(s.doc.last) < rememberAtLeast*3/4 && s.prompt() && s.odds(2) {
 		data[key] = old // who read it before we wrote writes it back
 		s.writeDoc("terraform", data)
 		s.wakeUp(s.leader())

@@ -106,7 +106,7 @@ func TestAFrozenAccountLosesNobodyToNewRules(t *testing.T) {
 	w.rules(strings.Replace(teamRule, "team: payments", "stage: live", 1))
 	w.later()
 	w.expectMapUsers("who has the other tag is not known", both)
-	w.rules("- arnRegex: ^arn:aws:iam::123456789012:user/b-.*$\n  username: pay\n  groups: [payments]\n")
+	w.approved("- arnRegex: ^arn:aws:iam::123456789012:user/b-.*$\n  username: pay\n  groups: [payments]\n")
 	w.later()
 	w.expectMapUsers("these rules let none of them in, whatever IAM says", person)
 	w.rules(teamRule)

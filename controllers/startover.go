@@ -24,7 +24,7 @@ func (r *AWSAuthReconciler) startOver(ctx context.Context, run *refresh, counted
 		run.record.Removals = counted
 	}
 	before := run.rules.digest
-	if run.rules = choose(cm, run.record, &r.rules); run.rules.digest != before {
+	if run.rules = choose(cm, run.record, &r.rules, run.now); run.rules.digest != before {
 		r.list(ctx, run) // other rules may need to know more
 	}
 	return run.record.Removals, nil

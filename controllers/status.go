@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/awsauth"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
@@ -58,6 +59,12 @@ type Status struct {
 	// principals that a rule selects in vain, Held and Waiting entries of ours
 	// that nobody is granted any longer.
 	GivenWay, LeftOut, Held, Waiting []PrincipalStatus
+	// Unowned are entries that a lost record may have said to be ours, Orphans
+	// somebody else's whose principal does not exist, Revived ours that were taken
+	// out and written back.
+	Unowned, Orphans, Revived []PrincipalStatus
+	// Record says where what is ours is recorded; empty: nowhere yet.
+	Record string
 	// OnlyConditions: nothing could be computed, so what the other keys said
 	// before stands.
 	OnlyConditions bool
@@ -89,7 +96,7 @@ type PrincipalStatus struct {
 	Reason string `json:"reason"`
 }
 
-func (run *refresh) status() Status {
+func (r *AWSAuthReconciler) status(run *refresh) Status {
 	s := Status{Summary: run.summary(), OnlyConditions: run.out.Result.Document == nil}
 	for _, c := range run.out.Evaluation.Rules {
 		s.Rules = append(s.Rules, RuleStatus{Rule: ruleName(c.Kind, c.Rule), Matched: c.Matched, TooOld: c.TooOld, Frozen: c.Frozen, Note: run.out.Elsewhere(c)})
@@ -111,6 +118,10 @@ func (run *refresh) status() Status {
 		s.LeftOut = append(s.LeftOut, PrincipalStatus{e.ARN, "aws-auth is full: a ConfigMap holds 1 MiB"})
 	}
 	run.entryStatus(&s)
+	s.Unowned, s.Revived = run.unowned(), run.revived()
+	if run.state != nil {
+		s.Record = "ConfigMap " + run.state.Name
+	}
 	for _, h := range run.out.Removal.Held {
 		until := "until " + h.Until.UTC().Format(time.RFC3339)
 		if h.Stale {
@@ -119,20 +130,12 @@ func (run *refresh) status() Status {
 		s.Held = append(s.Held, PrincipalStatus{h.ARN, until})
 	}
 	for _, v := range run.out.Removal.Verify {
-		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, run.verifyReason(v.AccountID)})
+		s.Waiting = append(s.Waiting, PrincipalStatus{v.ARN, r.verifyReason(v.ARN)})
 	}
 	for _, k := range run.out.Removal.Keep {
 		s.Waiting = append(s.Waiting, PrincipalStatus{k.ARN, k.Reason})
 	}
 	return s
-}
-
-// verifyReason says why a principal that two listings lacked is still there.
-func (run *refresh) verifyReason(account string) string {
-	if err := run.verifyErrs[account]; err != nil {
-		return "two listings lacked it, but IAM could not be asked for it: " + clip(err.Error())
-	}
-	return "two listings lacked it; IAM is asked for it soon, for at most 60 principals a minute"
 }
 
 func ruleName(kind rules.Kind, index int) string {
@@ -143,9 +146,16 @@ func (run *refresh) summary() string {
 	if run.rules.set == nil {
 		return "no rules are in force; nothing is changed"
 	}
+	ours, others := run.counts()
 	text := fmt.Sprintf("%d users and %d roles of ours in aws-auth, %d entries of others",
-		run.out.Ours[rules.User], run.out.Ours[rules.Role], run.out.Foreign[rules.User]+run.out.Foreign[rules.Role])
+		ours[rules.User], ours[rules.Role], others[rules.User]+others[rules.Role])
+	if run.awsAuth == nil {
+		text = "there is no aws-auth"
+	}
 	text += run.entrySummary()
+	if !run.stands && !run.paused {
+		text += fmt.Sprintf("; not written yet: %d to add, %d to change and %d to remove", len(run.out.Added), len(run.out.Changed), len(run.out.Removed))
+	}
 	if n := len(run.out.Removal.Held); n > 0 {
 		text += fmt.Sprintf("; %d removals held", n)
 	}
@@ -153,6 +163,22 @@ func (run *refresh) summary() string {
 		text = run.pending.String() + "; " + text
 	}
 	return text
+}
+
+// counts are the entries that EKS sees now, by kind: ours and others'.
+func (run *refresh) counts() (ours, others map[rules.Kind]int) {
+	if run.stands {
+		return run.out.Ours, run.out.Foreign
+	}
+	return run.out.Standing, run.out.ForeignStanding
+}
+
+// document is aws-auth as it is now; nil: nothing was computed.
+func (run *refresh) document() *awsauth.Document {
+	if run.stands {
+		return run.out.Result.Document
+	}
+	return run.out.standing
 }
 
 // conditions are the present conditions, without transition times.
@@ -175,8 +201,9 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 		held.Reason, held.Message = "Breaker", run.heldMessage()
 	}
 	degraded := condition(ConditionDegraded, false, "AsExpected", "")
-	kept := r.historyCondition()
-	for _, c := range []metav1.Condition{accepted, listed, applied, kept} {
+	kept, recorded, proven := r.historyCondition(), r.recordCondition(run), r.provenCondition(run)
+	effective := run.effectiveCondition()
+	for _, c := range []metav1.Condition{accepted, listed, applied, recorded, proven, effective, kept} {
 		if c.Status == metav1.ConditionFalse && c.Reason != reasonPaused {
 			degraded = condition(ConditionDegraded, true, c.Type+c.Reason, c.Message)
 			break
@@ -186,7 +213,7 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 		degraded = condition(ConditionDegraded, true, reasonClockDiffers,
 			"our clock is more than 5 minutes from AWS's, so nobody is taken out for being older than maxAge; set the clock of the node right")
 	}
-	conditions := []metav1.Condition{accepted, listed, applied, held, kept, run.pausedCondition(), degraded}
+	conditions := []metav1.Condition{accepted, effective, listed, proven, applied, run.honoredCondition(), r.cleanCondition(run), held, recorded, kept, run.pausedCondition(), degraded}
 	if reason, message := r.eventsReason(); reason != "" {
 		conditions = append(conditions, condition(ConditionEventsReceived, reason == "Receiving", reason, message))
 	}
@@ -215,6 +242,10 @@ func rulesReason(run *refresh) (reason, message string) {
 func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string) {
 	if run.rules.set == nil {
 		return "NoRules", "IAM is not asked before there are rules"
+	}
+	if r.listing.slow(r.Clock.Now()) {
+		return "Slow", "a listing of IAM takes longer than two minutes; until it ends rules and aws-auth are carried out by the one before, " +
+			"and nobody new gets in; aws_auth_refresher_account_listed and the log tell which account it is"
 	}
 	several := len(r.known.listings) > 1
 	for _, l := range r.known.listings {
@@ -284,7 +315,7 @@ func appliedReason(run *refresh) (reason, message string) {
 	if reason, message = run.entriesReason(); reason != "" {
 		return reason, message
 	}
-	if run.out.Result.Document != nil && run.out.Result.Document.Size() > run.limit*nearlyFull/100 {
+	if d := run.document(); d != nil && d.Size() > run.limit*nearlyFull/100 {
 		return "NearlyFull", fmt.Sprintf("aws-auth takes more than %d %% of what a ConfigMap holds; "+
 			"beyond 100 %% new principals are left out", nearlyFull)
 	}
@@ -297,19 +328,6 @@ func stableAPIError(err error) string {
 		return clip(api.Status().Message)
 	}
 	return "the API server could not be asked (the log says why)"
-}
-
-func (run *refresh) heldMessage() string {
-	held := run.out.Removal.Held
-	first := held[0].Until
-	for _, h := range held {
-		if h.Until.Before(first) {
-			first = h.Until
-		}
-	}
-	return fmt.Sprintf("the rules no longer grant %d of our entries at once; they stay until %s, and additions go on. "+
-		"To take them out now: kubectl -n %s annotate configmap %s --overwrite %s=%s",
-		len(held), first.UTC().Format(time.RFC3339), run.namespace, run.rulesName, ApproveAnnotation, run.rules.digest)
 }
 
 func clip(s string) string {
@@ -328,9 +346,13 @@ func (s Status) data(before []metav1.Condition, now time.Time) (map[string]strin
 		meta.SetStatusCondition(&conditions, c)
 	}
 	data := map[string]string{"summary": s.Summary}
+	if s.Record != "" {
+		data[statusRecordKey] = s.Record
+	}
 	for key, value := range map[string]any{
 		"conditions": conditionTexts(conditions), "rules": s.Rules, "givenWay": short(s.GivenWay), "leftOut": short(s.LeftOut),
 		"held": short(s.Held), "waiting": short(s.Waiting), "accounts": s.Accounts,
+		"unowned": short(s.Unowned), "orphans": short(s.Orphans), "revived": short(s.Revived),
 	} {
 		text, err := ordered(value)
 		if err != nil {

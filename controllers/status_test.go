@@ -19,7 +19,7 @@ func TestStatusNamesWhoCannotBeVerified(t *testing.T) {
 	w := newWorldWith(t, "tmp-foo-1")
 	in := w.mapUsers()
 	w.deleteUsers("tmp-foo-1")
-	w.aws.Inject(fakeaws.Fault{Action: "GetUser", Effect: fakeaws.Denied})
+	w.denyProofs()
 	w.settle()
 	w.expectMapUsers("not confirmed", in)
 	if waiting := w.get("aws-auth-refresher-status").Data["waiting"]; !strings.Contains(waiting, "tmp-foo-1") || !strings.Contains(waiting, "AccessDenied") {

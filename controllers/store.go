@@ -131,14 +131,20 @@ func (s store) rewriteRecord(ctx context.Context, was *corev1.ConfigMap, record 
 	return err
 }
 
-// own is one of our own ConfigMaps as it is to be written.
+// own is one of our own ConfigMaps as it is to be written. The labels of what is
+// installed are not on it: whoever deletes by these must not lose the record.
 func (s store) own(was *corev1.ConfigMap, name string) *corev1.ConfigMap {
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if was != nil {
-		return was.DeepCopy()
+		cm = was.DeepCopy()
 	}
-	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{"app": fieldManager, "app.kubernetes.io/name": fieldManager},
-	}}
+	for label, value := range map[string]string{"app": fieldManager, "app.kubernetes.io/name": fieldManager} {
+		if cm.Labels[label] == value {
+			delete(cm.Labels, label)
+		}
+	}
+	metav1.SetMetaDataLabel(&cm.ObjectMeta, "app.kubernetes.io/managed-by", fieldManager)
+	return cm
 }
 
 func (s store) put(ctx context.Context, exists bool, cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {

@@ -28,6 +28,7 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 var bed *controlplane.ControlPlane
@@ -92,6 +93,9 @@ func newWorldIn(t testing.TB, accountID string) *world {
 	w := &world{TB: t, clock: clocktesting.NewFakePassiveClock(time.Now()), namespace: namespace, core: core,
 		admin: core.ConfigMaps(namespace), events: &eventLog{}}
 	w.aws = fakeaws.New(fakeaws.Config{AccountID: accountID, AccessKeyID: "AKIAADMIN", SecretAccessKey: "secret"})
+	if _, err := w.aws.CreateUser("/", "alice"); err != nil { // of person
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(dated{w})
 	t.Cleanup(server.Close)
 	w.awsURL = server.URL
@@ -210,6 +214,33 @@ func (w *world) apply(name string, data map[string]string) *corev1.ConfigMap {
 func (w *world) rules(mapUsers string) {
 	w.Helper()
 	w.apply("aws-auth-refresher", map[string]string{"mapUsers": mapUsers})
+}
+
+// approved applies rules together with the approval of what they take out, which
+// the command of the condition gives, too.
+func (w *world) approved(mapUsers string) {
+	w.Helper()
+	data := map[string]string{"mapUsers": mapUsers}
+	cm := w.apply("aws-auth-refresher", data)
+	w.annotate(cm, ApproveAnnotation, nextApproval(w, data))
+}
+
+// nextApproval is an approval of rules that was not used yet.
+func nextApproval(w *world, data map[string]string) string {
+	w.Helper()
+	_, record, err := (store{w.admin, w.config.Names}).readRecord(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	return approval{Approval: record.Approval, spent: record.Spent, digest: rules.DataDigest(data)}.next()
+}
+
+func (w *world) annotate(cm *corev1.ConfigMap, key, value string) {
+	w.Helper()
+	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, key, value)
+	if _, err := w.admin.Update(w.Context(), cm, metav1.UpdateOptions{FieldManager: "kubectl-annotate"}); err != nil {
+		w.Fatal(err)
+	}
 }
 
 func (w *world) awsAuth(mapUsers string) *corev1.ConfigMap {

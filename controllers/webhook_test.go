@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +73,7 @@ func TestRulesWebhook(t *testing.T) {
 		if got.Allowed {
 			continue
 		}
-		if rs := choose(tt.after, rules.Record{}, &rulesCache{}); rs.problem == nil || rs.problem.Error() != got.Result.Message {
+		if rs := choose(tt.after, rules.Record{}, &rulesCache{}, time.Now()); rs.problem == nil || rs.problem.Error() != got.Result.Message {
 			t.Errorf("%s: the controller says %q, the webhook %q", tt.reason, rs.problem, got.Result.Message)
 		}
 	}

@@ -229,7 +229,7 @@ func (d *decider) want(e Entry) {
 }
 
 func ownedBy(e Entry) Owned {
-	return Owned{Kind: e.Kind, ARN: e.ARN, ID: e.ID, Digest: e.Digest(), Selectors: e.Selectors}
+	return Owned{Kind: e.Kind, ARN: e.ARN, ID: e.ID, Digest: e.Digest(), Groups: e.allGroups(), Selectors: e.Selectors}
 }
 
 func (d *decider) create(e Entry) {

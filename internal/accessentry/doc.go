@@ -67,10 +67,12 @@ func FromGrant(g rules.Grant, p rules.Principal) (e Entry, reason string) {
 func (e Entry) Key() string { return arn.Fold(e.ARN) }
 
 // Digest is the digest of what the entry says.
-func (e Entry) Digest() string {
-	groups := e.Groups
-	if e.Admin {
-		groups = append(slices.Clone(groups), rules.GroupMasters)
+func (e Entry) Digest() string { return rules.ContentDigest(e.Username, e.allGroups()) }
+
+// allGroups are the groups that it amounts to, system:masters among them.
+func (e Entry) allGroups() []string {
+	if !e.Admin {
+		return e.Groups
 	}
-	return rules.ContentDigest(e.Username, groups)
+	return append(slices.Clone(e.Groups), rules.GroupMasters)
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-// recordFormat: version 1 had every entry's selectors in the entry.
+// recordFormat: version 1 had every entry's selectors in the entry, version 2 no
+// groups.
 func recordFormat() gzipjson.Format {
-	return gzipjson.Format{Version: 2, Oldest: 1, MaxMiB: 8} // 3,000 entries take about 1
+	return gzipjson.Format{Version: 3, Oldest: 1, MaxMiB: 8} // 3,000 entries take about 1
 }
 
 // ErrRecord is what every error of DecodeRecord wraps.
@@ -43,8 +44,11 @@ type Owned struct {
 	Digest string `json:"digest"`
 	// Pending: what it says is not known to be that yet, nor that it is there.
 	Pending bool `json:"pending,omitempty"`
-	// Selectors are the SelectorDigests of the rules that granted it. Entries
-	// share them: do not modify.
+	// Groups are those that it should give, system:masters among them; nil from a
+	// record of version 2.
+	Groups []string `json:"groups,omitempty"`
+	// Selectors are the RuleDigests of the rules that granted it; from a record
+	// of version 2, SelectorDigests. Entries share them: do not modify.
 	Selectors []string  `json:"selectors,omitempty"` // as version 1 stored them
 	HeldSince time.Time `json:"heldSince,omitzero"`
 	// Extra is still to be put on the entry before it is no longer Pending: what
@@ -155,7 +159,7 @@ func (r Record) Equal(other Record) bool {
 	for _, o := range other.Entries {
 		mine, ok := index[o.Key()]
 		if !ok || mine.ARN != o.ARN || mine.ID != o.ID || mine.Digest != o.Digest || mine.Pending != o.Pending ||
-			!mine.HeldSince.Equal(o.HeldSince) || !mine.Replaces.Equal(o.Replaces) || !slices.Equal(mine.Selectors, o.Selectors) || !mine.Extra.Equal(o.Extra) {
+			!mine.HeldSince.Equal(o.HeldSince) || !mine.Replaces.Equal(o.Replaces) || !slices.Equal(mine.Selectors, o.Selectors) || !slices.Equal(mine.Groups, o.Groups) || !mine.Extra.Equal(o.Extra) {
 			return false
 		}
 	}

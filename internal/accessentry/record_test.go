@@ -28,6 +28,13 @@ func sampleRecord() accessentry.Record {
 	}}
 }
 
+// fullRecord has what version 3 added, too.
+func fullRecord() accessentry.Record {
+	r := sampleRecord()
+	r.Entries[0].Groups = []string{"g", "system:masters"}
+	return r
+}
+
 func encode(t *testing.T, r accessentry.Record) []byte {
 	t.Helper()
 	b, err := r.Encode()
@@ -42,7 +49,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	zoned := sampleRecord()
 	zoned.Entries[0].HeldSince = zoned.Entries[0].HeldSince.In(time.FixedZone("CET", 3600))
 	for reason, r := range map[string]accessentry.Record{
-		"nothing yet": {}, "everything": sampleRecord(), "times lose their zone": zoned,
+		"nothing yet": {}, "everything": fullRecord(), "times lose their zone": zoned,
 	} {
 		got, err := accessentry.DecodeRecord(encode(t, r))
 		if err != nil {
@@ -55,12 +62,12 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord as version
-// N of the format first stored it. A new version gets a file beside them; these
+// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord, from version
+// 3 on fullRecord, as version N of the format first stored it. A new version gets a file beside them; these
 // never change.
 func TestRecordsOfOldAreRead(t *testing.T) {
 	t.Parallel()
-	for version := 1; version <= 2; version++ {
+	for version := 1; version <= 3; version++ {
 		stored, err := os.ReadFile(fmt.Sprintf("testdata/record-%d.json.gz", version))
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +76,11 @@ func TestRecordsOfOldAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(sampleRecord(), got); diff != "" {
+		want := sampleRecord()
+		if version >= 3 {
+			want = fullRecord()
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("version %d: -want +got:\n%s", version, diff)
 		}
 	}
@@ -99,7 +110,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		"nothing":                              nil,
 		"text":                                 []byte("x"),
 		"half of it":                           good[:len(good)/2],
-		"a newer version":                      compressed(t, `{"version":3,"cluster":"c"}`),
+		"a newer version":                      compressed(t, `{"version":4,"cluster":"c"}`),
 		"version 2 with an entry of version 1": compressed(t, fmt.Sprintf(listed, 2, "", `"selectors":["a"]`)),
 		"version 1 with an entry of version 2": compressed(t, fmt.Sprintf(listed, 1, "", `"by":1`)),
 		"version 1 with lists of version 2":    compressed(t, fmt.Sprintf(listed, 1, lists, `"selectors":["a"]`)),

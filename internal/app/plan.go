@@ -165,9 +165,8 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 		note("the refresher is paused by the annotation %s; it does this once it is resumed", controllers.PausedAnnotation)
 	}
 	if n := len(plan.Removal.Held); n > 0 {
-		note("%d removals would be held for %s, because the rules lose that many entries at once; to approve them, "+
-			"put the annotation %s: %q on the rules ConfigMap", n, o.RemovalHold, controllers.ApproveAnnotation,
-			rules.DataDigest(in.data.Rules.Data))
+		note("%d removals would be held for %s, because %s; to approve them, put the annotation %s: %q on the rules ConfigMap",
+			n, o.RemovalHold, plan.HeldBecause(o.MaxRemovals), controllers.ApproveAnnotation, in.data.Approval(plan))
 	}
 }
 

@@ -35,7 +35,10 @@ func TestBreaker(t *testing.T) {
 		n, all, before int
 		held           bool
 	}{
-		{"a few of few", 10, 10, 0, false},
+		{"a few of few", 10, 11, 0, false},
+		{"all of few", 10, 10, 0, true},
+		{"both of two", 2, 2, 0, true},
+		{"the other one of two, moments after the first", 1, 1, 1, true},
 		{"one more than a few, and more than half", 11, 21, 0, true},
 		{"many, but half", 11, 22, 0, false},
 		{"many of very many", 100, 1000, 0, false},
@@ -78,7 +81,7 @@ func TestBreakerForEachAccountAndKind(t *testing.T) {
 		kind    rules.Kind
 		account string
 		n, all  int
-	}{{rules.User, "1", 20, 20}, {rules.User, "2", 10, 100}, {rules.Role, "1", 3, 3}, {rules.Role, "2", 50, 60}} {
+	}{{rules.User, "1", 20, 20}, {rules.User, "2", 10, 100}, {rules.Role, "1", 3, 4}, {rules.Role, "2", 50, 60}} {
 		cs, own := ungranted(g.kind, g.account, g.n, g.all)
 		in.Candidates, in.Owned = append(in.Candidates, cs...), append(in.Owned, own...)
 	}
@@ -210,7 +213,7 @@ func TestForcedRemovalsLeaveTheWhole(t *testing.T) {
 func TestUngrantableNeedsNoListing(t *testing.T) {
 	t.Parallel()
 	cs := missing(alice)
-	cs[0].Grantable = false
+	cs[0].Grantable, cs[0].Cause = false, removal.Deleted
 	var l removal.Ledger
 	if got := outcome(l.Decide(removal.Input{Now: at(0), Candidates: cs, Owned: owned(cs), Settings: removal.Defaults()}))[alice]; got != "NotGranted" {
 		t.Errorf("an ARN that no rule can match is %s", got)
@@ -219,7 +222,7 @@ func TestUngrantableNeedsNoListing(t *testing.T) {
 
 func TestCandidatesCountOnce(t *testing.T) {
 	t.Parallel()
-	cs, own := ungranted(rules.User, account, 8, 8)
+	cs, own := ungranted(rules.User, account, 8, 9)
 	for _, c := range cs {
 		c.HeldSince = at(-60)
 		c.AccountID = "another"

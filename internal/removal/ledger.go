@@ -36,9 +36,9 @@ func (o Observation) covers(a arn.ARN) bool {
 		strings.HasPrefix(a.Path, o.PathPrefix)
 }
 
-// Ledger is the evidence that principals are gone. It lives in memory only: a
-// restart starts over. It holds nothing but what the last Decide was asked
-// about. The zero value is ready; it is not for concurrent use.
+// Ledger is the evidence that principals are gone. It lives in memory, but for
+// when they were missed first, which Decide gives and takes. It holds nothing but
+// what the last Decide was asked about. The zero value is ready; it is not for concurrent use.
 type Ledger struct {
 	absent map[string]*absence // by folded ARN
 	// fresh has the last listing since the last Decide, if it was complete, for
@@ -54,6 +54,8 @@ type absence struct {
 	first, second time.Time
 	// confirmed: AWS was asked for it after that, and does not know it.
 	confirmed bool
+	// asked is when AWS was asked for it in vain; zero: it was not.
+	asked time.Time
 }
 
 // twice tells whether two listings lacked it.
@@ -66,7 +68,7 @@ func (a *absence) observe(key string, o Observation) {
 		*a = absence{arn: a.arn}
 	case !o.covers(a.arn):
 	case a.first.IsZero() || o.Begun.Before(a.latest()): // the clock was set back: start over
-		*a = absence{arn: a.arn, first: o.Begun}
+		*a = absence{arn: a.arn, first: o.Begun, asked: a.asked}
 	case !a.twice() && o.Begun.Sub(a.first) >= apart:
 		a.second = o.Begun
 	}
@@ -116,9 +118,45 @@ func (l *Ledger) Confirm(principalARN string, at time.Time, exists bool) {
 	}
 }
 
+// Failed notes that AWS did not answer when it was asked for one principal at
+// that time: the others get their turn first.
+func (l *Ledger) Failed(principalARN string, at time.Time) {
+	if a, ok := l.absent[arn.Fold(principalARN)]; ok {
+		a.asked = at
+	}
+}
+
+// RollCall notes what another call of AWS than the listings lists. For those
+// whom two listings lacked, and that began after the second one, it is worth as
+// much as asking for each; whoever is there loses all evidence.
+func (l *Ledger) RollCall(o Observation) {
+	if o.Has == nil {
+		return
+	}
+	for key, a := range l.absent {
+		switch {
+		case o.Has(key):
+			*a = absence{arn: a.arn}
+		case o.covers(a.arn) && a.twice() && !o.Begun.Before(a.second):
+			a.confirmed = true
+		}
+	}
+}
+
+// missing gives since when each principal is missing.
+func (l *Ledger) missing() map[string]time.Time {
+	all := map[string]time.Time{}
+	for key, a := range l.absent {
+		if !a.first.IsZero() {
+			all[key] = a.first
+		}
+	}
+	return all
+}
+
 // track keeps the evidence about the candidates that are not listed, and
 // forgets all other.
-func (l *Ledger) track(candidates []Candidate) {
+func (l *Ledger) track(candidates []Candidate, in Input) {
 	kept := make(map[string]*absence)
 	for _, c := range candidates {
 		key := arn.Fold(c.ARN)
@@ -134,6 +172,9 @@ func (l *Ledger) track(candidates []Candidate) {
 			continue
 		}
 		kept[key] = &absence{arn: a}
+		if since, ok := in.Missing[key]; ok && !since.After(in.Now) {
+			kept[key].first = since
+		}
 		if o, ok := l.fresh[group{c.Kind, a.AccountID}]; ok {
 			kept[key].observe(key, o)
 		}

@@ -209,9 +209,33 @@ func (m *model) checkBreaker(t *rapid.T, in removal.Input, d removal.Decision, f
 	if !m.jumped && free > 0 && n > m.settings.MaxCount && n*100 > whole*m.settings.MaxPercent {
 		t.Fatalf("%d of %d went within %v, against %+v", n, whole, m.settings.Hold, m.settings)
 	}
+	if rest := m.remaining(d); free > 0 && rest == 0 && m.settings.MaxPercent < 100 {
+		t.Fatalf("an edit took out the last %d of ours at once", free)
+	}
 	for range free {
 		m.went = append(m.went, m.real)
 	}
+}
+
+// remaining are those of ours that stay, and are not there only until AWS says
+// that they are gone.
+func (m *model) remaining(d removal.Decision) (n int) {
+	leaving := map[string]bool{}
+	for _, r := range d.Remove {
+		leaving[r.ARN] = true
+	}
+	for _, c := range d.Verify {
+		leaving[c.ARN] = true
+	}
+	for _, k := range d.Keep {
+		leaving[k.ARN] = leaving[k.ARN] || k.Grantable && !k.Listed
+	}
+	for _, p := range m.people {
+		if p.owned && !leaving[p.arn] {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *model) checkHeld(t *rapid.T, in removal.Input, d removal.Decision) {

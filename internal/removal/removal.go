@@ -37,7 +37,31 @@ type Candidate struct {
 	Stale bool
 	// HeldSince is when its removal was first held back; zero: it is not held.
 	HeldSince time.Time
+	// Cause is why no rule grants it any longer.
+	Cause Cause
+	// Elsewhere: its rule was edited, and names an account now that is not listed.
+	Elsewhere bool
+	// Revoked: it had been out already, and somebody wrote it back.
+	Revoked bool
+	// Groups are those that it holds.
+	Groups []string
+
+	unproven bool // it is missing, and AWS could not be asked for it
 }
+
+// Cause is why no rule grants an entry any longer, as far as that is known.
+type Cause string
+
+// The causes.
+const (
+	// Edited: a rule that granted it has another text now; so has one of which
+	// nothing is known.
+	Edited Cause = ""
+	// Deleted: the rules that granted it are gone, all of them.
+	Deleted Cause = "Deleted"
+	// Changed: the rules are what they were, and the principal is not.
+	Changed Cause = "Changed"
+)
 
 // gone tells whether the candidate is one because it is missing from AWS, and
 // not because no rule grants it any longer.
@@ -51,8 +75,11 @@ type Settings struct {
 	Hold time.Duration
 	// MaxCount and MaxPercent are how many of our entries of one account and
 	// kind may go within the window. Beyond both of them at once they are
-	// held.
+	// held. With 100 percent whoever is the last one may go, too.
 	MaxCount, MaxPercent int
+	// UnprovenAfter is after which time a principal that every listing lacked is
+	// taken for deleted, although AWS could not be asked for it. 0: never.
+	UnprovenAfter time.Duration
 }
 
 // Defaults are 10 entries and half of them, in 10 minutes.
@@ -65,8 +92,13 @@ type Input struct {
 	Now        time.Time
 	Candidates []Candidate
 	// Owned is everything of ours that stands in the document now, candidates
-	// included.
+	// included, with the groups that each is to have.
 	Owned []rules.Owned
+	// OthersHold are the groups that somebody has who is not in Owned.
+	OthersHold map[string]bool
+	// Missing is since when listings lack a principal, by folded ARN, as the last
+	// Decision gave it: whoever decided then may have been another process.
+	Missing map[string]time.Time
 	// Removals are the earlier ones, as the last Decision gave them whose
 	// removals were really carried out.
 	Removals []rules.Removal
@@ -91,6 +123,10 @@ const (
 	HeldLongEnough Why = "HeldLongEnough"
 	// Approved: no rule grants it, and a person approved its removal.
 	Approved Why = "Approved"
+	// Revoked: it had been taken out before, and somebody wrote it back.
+	Revoked Why = "Revoked"
+	// Unproven: every listing lacked it for as long as Settings.UnprovenAfter.
+	Unproven Why = "Unproven"
 )
 
 // Removed is a candidate that goes now.
@@ -99,10 +135,11 @@ type Removed struct {
 	Why Why
 }
 
-// Held is a candidate that no rule grants, held back because too many of them
-// would go at once.
+// Held is a candidate that no rule grants, held back because of what would go
+// with it.
 type Held struct {
 	Candidate
+	Because Because
 	// Since is to be remembered as the entry's HeldSince. Until is when it
 	// goes if nothing else happens; a stale one waits longer, for a listing.
 	Since, Until time.Time
@@ -128,10 +165,14 @@ type Decision struct {
 	// Remove is to be taken out now.
 	Remove []Removed
 	// Verify is what two listings lacked: AWS is to be asked for each, in this
-	// order, and Ledger.Confirm told. Those missing for longest come first.
+	// order, and Ledger.Confirm or Failed told, or the principals called over as
+	// a whole, and Ledger.RollCall told. Those not asked for yet come first, and
+	// of them those missing for longest.
 	Verify []Candidate
 	Held   []Held
 	Keep   []Kept
+	// Missing is to be remembered in any case, as Input has it.
+	Missing map[string]time.Time
 	// Removals is to be remembered once Remove is carried out; when it was
 	// not, the next Input has the earlier ones again, or they would count
 	// twice.
@@ -143,34 +184,37 @@ type Decision struct {
 // One that is missing from AWS goes when two complete listings that cover it,
 // begun at least 10 seconds apart, lacked it and AWS, asked for it after that,
 // does not know it. Of one that is listed but stale nothing is concluded, unless
-// a person approved. One that is too old goes at once, whatever else goes. One
-// that is no longer granted goes at once, unless more than MaxCount and more than MaxPercent of our entries of its account and
-// kind would then have gone so within the window: all that are left of that
-// account and kind are held then, each until it was held for Settings.Hold, or
-// a person approves. What was too old, approved or held long enough does not
-// count.
+// a person approved. One that is too old, or had been out already, goes at once,
+// whatever else goes. One that is no longer granted goes at once, unless the
+// breaker holds what is left of its account and kind: see decideUngranted.
 //
 // Times in the future, left by a clock that was set back, are taken for now.
 func (l *Ledger) Decide(in Input) Decision {
 	candidates := once(in.Candidates)
-	l.track(candidates)
+	l.track(candidates, in)
 	var d Decision
+	d.Missing = l.missing()
 	d.Removals = recent(in)
 	ungranted := make(map[group][]Candidate)
 	for _, c := range candidates {
-		if c.gone() {
-			l.decideGone(&d, c)
-			continue
-		}
-		if c.TooOld && !c.Stale {
-			d.Remove = append(d.Remove, Removed{c, TooOld})
-			continue
-		}
 		g := group{c.Kind, c.AccountID}
-		ungranted[g] = append(ungranted[g], c)
+		switch {
+		case c.Revoked:
+			d.Remove = append(d.Remove, Removed{c, Revoked})
+		case c.gone() && l.longMissing(c, in):
+			c.unproven, c.Cause = true, Changed
+			ungranted[g] = append(ungranted[g], c)
+		case c.gone():
+			l.decideGone(&d, c)
+		case c.TooOld && !c.Stale:
+			d.Remove = append(d.Remove, Removed{c, TooOld})
+		default:
+			ungranted[g] = append(ungranted[g], c)
+		}
 	}
+	b := newBreaker(&d, in, ungranted)
 	for g, list := range ungranted {
-		decideUngranted(&d, in, g, list)
+		b.decide(g, list)
 	}
 	l.sort(&d)
 	return d
@@ -190,70 +234,12 @@ func (l *Ledger) decideGone(d *Decision, c Candidate) {
 	}
 }
 
-// group is what the limits are applied to.
-type group struct {
-	kind    rules.Kind
-	account string
-}
-
-// decideUngranted sorts the candidates of a group that no rule grants.
-func decideUngranted(d *Decision, in Input, g group, list []Candidate) {
-	var left []Candidate
-	for _, c := range list {
-		switch {
-		case in.Approved:
-			d.Remove = append(d.Remove, Removed{c, Approved})
-		case c.Stale && c.HeldSince.IsZero():
-			d.Keep = append(d.Keep, Kept{c, reasonStale})
-		case c.Stale:
-			d.Held = append(d.Held, Held{c, c.HeldSince, c.HeldSince.Add(in.Settings.Hold)})
-		case !c.HeldSince.IsZero() && in.Now.Sub(c.HeldSince) >= in.Settings.Hold:
-			d.Remove = append(d.Remove, Removed{c, HeldLongEnough})
-		default:
-			left = append(left, c)
-		}
-	}
-	if len(left) == 0 {
-		return
-	}
-	if in.Settings.Hold > 0 && tooMany(d, in, g, len(left)) {
-		for _, c := range left {
-			since := c.HeldSince
-			if since.IsZero() || since.After(in.Now) {
-				since = in.Now
-			}
-			d.Held = append(d.Held, Held{c, since, since.Add(in.Settings.Hold)})
-		}
-		return
-	}
-	for _, c := range left {
-		d.Remove = append(d.Remove, Removed{c, NotGranted})
-	}
-	d.Removals = append(d.Removals, rules.Removal{Kind: g.kind, AccountID: g.account, At: in.Now, Count: len(left)})
-}
-
-// tooMany holds the limits against what has gone, and would go, of a group.
-// The entries that go now for other reasons are no part of the whole any
-// longer: it must not matter whether they go now or went a moment ago.
-func tooMany(d *Decision, in Input, g group, more int) bool {
-	going := make(map[string]bool)
-	for _, r := range d.Remove {
-		going[arn.Fold(r.ARN)] = true
-	}
-	whole := make(map[string]bool)
-	for _, o := range in.Owned {
-		if key := arn.Fold(o.ARN); o.Kind == g.kind && accountOf(o.ARN) == g.account && !going[key] {
-			whole[key] = true
-		}
-	}
-	went := 0
-	for _, r := range d.Removals {
-		if r.Kind == g.kind && r.AccountID == g.account {
-			went += r.Count
-		}
-	}
-	n := went + more
-	return n > in.Settings.MaxCount && n*100 > (went+len(whole))*in.Settings.MaxPercent
+// longMissing tells whether a candidate that AWS was not asked for in vain has
+// been missing for so long that this is enough.
+func (l *Ledger) longMissing(c Candidate, in Input) bool {
+	a := l.absent[arn.Fold(c.ARN)]
+	after := in.Settings.UnprovenAfter
+	return after > 0 && a != nil && a.twice() && !a.confirmed && in.Now.Sub(a.first) >= after
 }
 
 // recent gives the removals that still count.
@@ -306,8 +292,8 @@ func (l *Ledger) sort(d *Decision) {
 	slices.SortFunc(d.Held, func(a, b Held) int { return compare(a.Candidate, b.Candidate) })
 	slices.SortFunc(d.Keep, func(a, b Kept) int { return compare(a.Candidate, b.Candidate) })
 	slices.SortFunc(d.Verify, func(a, b Candidate) int {
-		first, second := l.absent[arn.Fold(a.ARN)], l.absent[arn.Fold(b.ARN)]
-		return cmp.Or(first.first.Compare(second.first), compare(a, b))
+		one, other := l.absent[arn.Fold(a.ARN)], l.absent[arn.Fold(b.ARN)]
+		return cmp.Or(one.asked.Compare(other.asked), one.first.Compare(other.first), compare(a, b))
 	})
 	slices.SortStableFunc(d.Removals, func(a, b rules.Removal) int {
 		return cmp.Or(a.At.Compare(b.At), -strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.AccountID, b.AccountID))

@@ -31,11 +31,15 @@ func (e *evaluation) tooOld(r *rule, s subject) bool {
 		}
 		return false
 	}
-	return !e.clock.Doubted || !e.granted(e.kind, arn.Fold(s.ARN), r.digest[0])
+	if !e.clock.Doubted {
+		return true
+	}
+	_, before := e.granted(e.kind, arn.Fold(s.ARN), r.digest[0])
+	return !before
 }
 
 // Outgrew tells whether a principal has just grown too old for the rules with
-// these SelectorDigests, and since when: each of them is in force, matches it
+// these digests, and since when: each of them is in force, matches it
 // but for its maxAge, and is outgrown at that time. It is false for no digests.
 func (s *Set) Outgrew(p Principal, selectors []string, now time.Time) (since time.Time, ok bool) {
 	of := newSubject(&p)
@@ -43,7 +47,7 @@ func (s *Set) Outgrew(p Principal, selectors []string, now time.Time) (since tim
 		outgrown := false
 		for i := range s.of(p.Kind) {
 			r := &s.of(p.Kind)[i]
-			if r.digest[0] == selector && r.maxAge > 0 && r.selects(of) && (r.pattern == nil || r.pattern.match(p.ARN)) {
+			if IsOf(selector, r.digest[0]) && r.maxAge > 0 && r.selects(of) && (r.pattern == nil || r.pattern.match(p.ARN)) {
 				end := p.CreateDate.Add(r.maxAge)
 				if outgrown = !now.Before(end); end.After(since) {
 					since = end

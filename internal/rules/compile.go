@@ -45,8 +45,9 @@ type rule struct {
 	maxAge        time.Duration // 0: for ever
 	username      template
 	groups        []string
-	maxMatches    int // 0: no limit
-	digest        []string
+	maxMatches    int      // 0: no limit
+	digest        []string // its RuleDigest; grants by it alone share the list
+	as            string   // the user name as it is written
 }
 
 // Parse reads and judges the data of a rules ConfigMap: Decode and Compile in
@@ -115,16 +116,18 @@ func compile(sources []source, o Options, problems *report) (*Set, error) {
 	return set, nil
 }
 
-// Selectors are the SelectorDigests of all rules.
-func (s *Set) Selectors() map[string]bool {
-	digests := make(map[string]bool, len(s.users)+len(s.roles))
-	for _, k := range Kinds() {
-		for _, r := range s.of(k) {
-			digests[r.digest[0]] = true
-		}
+// Digests are the RuleDigests of all rules of a kind, and their SelectorDigests,
+// by which records of version 2 know them.
+func (s *Set) Digests(k Kind) map[string]bool {
+	all := digestsOf(s.of(k))
+	for _, r := range s.of(k) {
+		all[SelectorOf(r.digest[0])] = true
 	}
-	return digests
+	return all
 }
+
+// Digest is the RuleDigest of the rule with a 0-based index within its kind.
+func (s *Set) Digest(k Kind, rule int) string { return s.of(k)[rule].digest[0] }
 
 func (s *Set) of(k Kind) []rule {
 	switch k {
@@ -151,7 +154,7 @@ func (c *compiler) refuse(field, format string, args ...any) {
 
 func (c *compiler) compile() rule {
 	r := c.rule
-	out := rule{kind: c.kind, path: "/", maxMatches: r.MaxMatches, digest: []string{SelectorDigest(c.kind, r)}}
+	out := rule{kind: c.kind, path: "/", maxMatches: r.MaxMatches, as: r.Username, digest: []string{RuleDigest(c.kind, r)}}
 	c.selectors()
 	if r.ArnRegex != "" {
 		out.pattern = c.pattern()

@@ -196,8 +196,10 @@ func TestMaxAge(t *testing.T) {
 		t.Errorf("without a clock there are no ages: %+v", got.Rules)
 	}
 
-	short := rules.SelectorDigest(rules.User, v1alpha1.Rule{ArnRegex: "^arn:aws:iam::1:user/.*$", MaxAge: "60m"})
-	inBefore := func(_ rules.Kind, arn, selector string) bool { return arn == aws1+"user/old" && selector == short }
+	short := rules.RuleDigest(rules.User, v1alpha1.Rule{ArnRegex: "^arn:aws:iam::1:user/.*$", MaxAge: "60m", Groups: []string{"x"}})
+	inBefore := func(_ rules.Kind, arn, rule string) (rules.Before, bool) {
+		return rules.Before{}, arn == aws1+"user/old" && rule == short
+	}
 	doubted := set.EvaluateAt(rules.Clock{Now: now, Doubted: true}, all, inBefore)
 	if diff := cmp.Diff("user arn:aws:iam::1:user/old as short in x by 0", accesses(doubted)[0]); diff != "" {
 		t.Errorf("by a clock in doubt nobody goes, and nobody old comes (-want +got):\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/api/v1alpha1"
@@ -16,6 +17,7 @@ import (
 const (
 	contentDigestLength = 32
 	shortDigestLength   = 16
+	groupsDigestLength  = 8
 )
 
 // ContentDigest identifies what an entry of aws-auth means: its user name and
@@ -51,6 +53,31 @@ func SelectorDigest(k Kind, r v1alpha1.Rule) string {
 		h.addList(fieldMaxAge, []string{sameAge(r.MaxAge)})
 	}
 	return h.hex(shortDigestLength)
+}
+
+// RuleDigest identifies a rule by what it selects and the set of groups that it
+// gives: its SelectorDigest, a dash, and 8 hexadecimal characters of a SHA-256.
+// User name and maxMatches do not count.
+func RuleDigest(k Kind, r v1alpha1.Rule) string {
+	h := newDigest("groups")
+	set := slices.Clone(r.Groups)
+	slices.Sort(set)
+	for _, g := range slices.Compact(set) {
+		h.add(g)
+	}
+	return SelectorDigest(k, r) + "-" + h.hex(groupsDigestLength)
+}
+
+// SelectorOf is the SelectorDigest in a RuleDigest.
+func SelectorOf(ruleDigest string) string {
+	selector, _, _ := strings.Cut(ruleDigest, "-")
+	return selector
+}
+
+// IsOf tells whether what is on record is the digest of the rule with this
+// RuleDigest: records of version 2 hold SelectorDigests.
+func IsOf(recorded, ruleDigest string) bool {
+	return recorded == ruleDigest || recorded == SelectorOf(ruleDigest)
 }
 
 func flat(tags []Tag) []string {

@@ -50,10 +50,19 @@ type LeftOut struct {
 	Reason string
 }
 
-// GrantedBefore tells whether the rule with this SelectorDigest has granted to
-// this principal before. The ARN is the principal's with its path, folded as
-// arn.Fold does.
-type GrantedBefore func(k Kind, foldedPrincipalARN, selectorDigest string) bool
+// GrantedBefore tells whether the rule with this RuleDigest, or an earlier text
+// of it, has granted to this principal before. The ARN is the principal's with
+// its path, folded as arn.Fold does.
+type GrantedBefore func(k Kind, foldedPrincipalARN, ruleDigest string) (Before, bool)
+
+// Before is by which text a rule has granted before. The zero value is that in
+// force.
+type Before struct {
+	// Digests are the RuleDigests of earlier texts; none: the present one.
+	Digests []string
+	// Groups are what the present text gives of those that they gave.
+	Groups []string
+}
 
 // Evaluate is EvaluateAt without a clock, for rules without maxAge.
 func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
@@ -66,7 +75,7 @@ func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
 // doubt, only; nil says no.
 func (s *Set) EvaluateAt(c Clock, ps []Principal, granted GrantedBefore) Evaluation {
 	if granted == nil {
-		granted = func(Kind, string, string) bool { return false }
+		granted = func(Kind, string, string) (Before, bool) { return Before{}, false }
 	}
 	var out Evaluation
 	for _, k := range Kinds() {
@@ -108,6 +117,9 @@ type evaluation struct {
 	// unions are what several rules together give, by their numbers.
 	unions map[string]union
 	key    []byte // room for such a key
+	// before is, for the subject in hand, what frozen rules gave it by earlier
+	// texts, by rule.
+	before map[int]Before
 	// pool is what grants' lists are cut from; seen is room to fill it.
 	pool []string
 	seen map[string]bool
@@ -225,6 +237,7 @@ func (e *evaluation) grant() {
 	var list []int
 	for i, s := range e.subjects {
 		list = list[:0]
+		e.before = nil
 		for w, word := range e.matched[i*words : (i+1)*words] {
 			for ; word != 0; word &= word - 1 {
 				if n := w*64 + bits.TrailingZeros64(word); e.grantsTo(n, s) {
@@ -241,7 +254,7 @@ func (e *evaluation) grant() {
 // grantsTo tells whether a rule that selects a subject also grants to it.
 func (e *evaluation) grantsTo(rule int, s subject) bool {
 	r := &e.rules[rule]
-	if e.counts[rule].Frozen && !e.granted(e.kind, arn.Fold(s.ARN), r.digest[0]) {
+	if e.counts[rule].Frozen && !e.keeps(rule, s) {
 		return false
 	}
 	if r.pattern != nil && r.pattern.imitates(s.ARN) {
@@ -250,6 +263,18 @@ func (e *evaluation) grantsTo(rule int, s subject) bool {
 		return false
 	}
 	return true
+}
+
+// keeps tells whether a frozen rule has granted to a subject before.
+func (e *evaluation) keeps(rule int, s subject) bool {
+	before, ok := e.granted(e.kind, arn.Fold(s.ARN), e.rules[rule].digest[0])
+	if ok && len(before.Digests) > 0 {
+		if e.before == nil {
+			e.before = map[int]Before{}
+		}
+		e.before[rule] = before
+	}
+	return ok
 }
 
 func (e *evaluation) leaveOut(s subject, rule int, reason string) {
@@ -285,6 +310,12 @@ func (e *evaluation) grantTo(s subject, list []int) {
 
 // union is what the rules of a list, which is not empty, give together.
 func (e *evaluation) union(list []int) union {
+	if len(e.before) > 0 {
+		return union{
+			groups:    e.together(list, func(i int) []string { return e.by(i).Groups }),
+			selectors: e.together(list, func(i int) []string { return e.by(i).Digests }),
+		}
+	}
 	if len(list) == 1 {
 		return union{e.rules[list[0]].groups, e.rules[list[0]].digest}
 	}
@@ -295,22 +326,33 @@ func (e *evaluation) union(list []int) union {
 	u, ok := e.unions[string(e.key)]
 	if !ok {
 		if e.unions == nil {
-			e.unions, e.seen = map[string]union{}, map[string]bool{}
+			e.unions = map[string]union{}
 		}
 		u = union{
-			groups:    e.together(list, func(r *rule) []string { return r.groups }),
-			selectors: e.together(list, func(r *rule) []string { return r.digest }),
+			groups:    e.together(list, func(i int) []string { return e.rules[i].groups }),
+			selectors: e.together(list, func(i int) []string { return e.rules[i].digest }),
 		}
 		e.unions[string(e.key)] = u
 	}
 	return u
 }
 
+// by is what a rule gives to the subject in hand, and by which texts.
+func (e *evaluation) by(rule int) Before {
+	if before, ok := e.before[rule]; ok {
+		return before
+	}
+	return Before{Digests: e.rules[rule].digest, Groups: e.rules[rule].groups}
+}
+
 // together puts lists of several rules together, each text once, in rule order.
-func (e *evaluation) together(list []int, of func(*rule) []string) []string {
+func (e *evaluation) together(list []int, of func(rule int) []string) []string {
+	if e.seen == nil {
+		e.seen = map[string]bool{}
+	}
 	most := 0
 	for _, i := range list {
-		most += len(of(&e.rules[i]))
+		most += len(of(i))
 	}
 	// What is full is not copied: the lists cut from it hold on to it.
 	if cap(e.pool)-len(e.pool) < most {
@@ -319,7 +361,7 @@ func (e *evaluation) together(list []int, of func(*rule) []string) []string {
 	clear(e.seen)
 	start := len(e.pool)
 	for _, i := range list {
-		for _, s := range of(&e.rules[i]) {
+		for _, s := range of(i) {
 			if !e.seen[s] {
 				e.seen[s] = true
 				e.pool = append(e.pool, s)

@@ -60,12 +60,12 @@ func TestRulesAddUp(t *testing.T) {
 	}
 	appended := got.Grants[0].Selectors
 	appended = append(appended, "more")
-	if appended[2] != "more" || got.Grants[1].Groups[0] == "more" {
+	if appended[3] != "more" || got.Grants[1].Groups[0] == "more" {
 		t.Errorf("what is appended to one grant turns up in another: %v", got.Grants[1].Groups)
 	}
-	// Rules 1 and 2 select the same: one selector granted, not two.
-	if n := len(got.Grants[0].Selectors); n != 2 {
-		t.Errorf("%d selectors granted to the first, want 2", n)
+	// Rules 1 and 2 select the same and give something else.
+	if n := len(got.Grants[0].Selectors); n != 3 {
+		t.Errorf("%d rules granted to the first, want 3", n)
 	}
 }
 
@@ -111,9 +111,9 @@ func TestFrozenRules(t *testing.T) {
 - {pathPrefix: /, arnRegex: '^arn:aws:iam::1:user/(vault|ci)/.*$', username: other, groups: [o]}
 `
 	set := mustParse(t, map[string]string{"mapUsers": text})
-	digest := rules.SelectorDigest(rules.User, v1alpha1.Rule{PathPrefix: "/vault/"})
-	before := func(k rules.Kind, folded, selector string) bool {
-		return k == rules.User && folded == aws1+"user/vault/b" && selector == digest
+	digest := rules.RuleDigest(rules.User, v1alpha1.Rule{PathPrefix: "/vault/", Groups: []string{"v"}})
+	before := func(k rules.Kind, folded, rule string) (rules.Before, bool) {
+		return rules.Before{}, k == rules.User && folded == aws1+"user/vault/b" && rule == digest
 	}
 	principals := []rules.Principal{user(aws1 + "user/vault/a"), user(aws1 + "user/vault/B")}
 	within := set.Evaluate(principals, before)
@@ -303,7 +303,7 @@ func TestEvaluationProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		ps := randomPrincipals(t)
-		before := func(_ rules.Kind, folded, _ string) bool { return len(folded)%2 == 0 }
+		before := func(_ rules.Kind, folded, _ string) (rules.Before, bool) { return rules.Before{}, len(folded)%2 == 0 }
 		got := set.Evaluate(ps, before)
 
 		shuffled := append([]rules.Principal(nil), ps...)

@@ -38,8 +38,24 @@ func sampleRecord() rules.Record {
 		Rules:     map[string]string{"mapUsers": "- arnRegex: ^…$\n"},
 		Removals:  []rules.Removal{{Kind: rules.User, AccountID: "123456789012", At: at, Count: 3}},
 		Seen:      true,
-		Spent:     "0123456789abcdef",
+		Spent:     []string{"0123456789abcdef"},
 	}
+}
+
+// fullRecord has what version 3 added, too.
+func fullRecord() rules.Record {
+	r := sampleRecord()
+	at := r.Removals[0].At
+	r.Entries[1].Out, r.Entries[1].Groups = at, []string{"g", "h"}
+	r.Spent = append(r.Spent, "0123456789abcdef.2")
+	r.Approval = rules.Approval{Value: "0123456789abcdef.3", Since: at}
+	r.Former = []rules.Former{
+		{Kind: rules.User, Rule: "a-1", Was: "b-1", Groups: []string{"g"}},
+		{Kind: rules.User, Rule: "a-1", Was: "c-1"},
+	}
+	r.Missing = map[string]time.Time{"arn:aws:iam::123456789012:user/b": at, "arn:aws:iam::123456789012:user/c": at, "x": at.Add(time.Second)}
+	r.Lost = &rules.Loss{At: at, Entries: slices.Clone(r.Entries[:1]), AccessEntries: slices.Clone(r.Entries[1:2])}
+	return r
 }
 
 // byContent sorts as Encode does, so that records compare as sets.
@@ -56,7 +72,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	tests := map[string]rules.Record{
 		"nothing yet": {},
 		"accepted rules without a key are not the same as none accepted": {Rules: map[string]string{}},
-		"everything": sampleRecord(),
+		"everything": fullRecord(),
 		"times lose only their zone": {Removals: []rules.Removal{
 			{Kind: rules.Role, AccountID: "1", At: time.Date(2026, 3, 1, 12, 0, 0, 1, berlin), Count: 1},
 		}},
@@ -79,12 +95,12 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord as version
-// N of the format first stored it. A new version gets a file beside them; these
+// TestRecordsOfOldAreRead: testdata/record-N.json.gz is sampleRecord, from version
+// 3 on fullRecord, as version N of the format first stored it. A new version gets a file beside them; these
 // never change.
 func TestRecordsOfOldAreRead(t *testing.T) {
 	t.Parallel()
-	for version := 1; version <= 2; version++ {
+	for version := 1; version <= 3; version++ {
 		stored, err := os.ReadFile(fmt.Sprintf("testdata/record-%d.json.gz", version))
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +109,11 @@ func TestRecordsOfOldAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(byContent(sampleRecord()), byContent(got)); diff != "" {
+		want := sampleRecord()
+		if version >= 3 {
+			want = fullRecord()
+		}
+		if diff := cmp.Diff(byContent(want), byContent(got)); diff != "" {
 			t.Errorf("version %d: -want +got:\n%s", version, diff)
 		}
 	}
@@ -189,7 +209,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		"flipped":   {"one bit", flipped},
 		"followed":  {"something behind it", append(bytes.Clone(good), 'x')},
 		"twice":     {"two records", append(bytes.Clone(good), good...)},
-		"newer":     {"a newer version", compress(t, `{"version":3,"entries":[],"rules":null,"more":1}`)},
+		"newer":     {"a newer version", compress(t, `{"version":4,"entries":[],"rules":null,"more":1}`)},
 		"older":     {"no version", compress(t, `{"entries":[],"rules":null}`)},
 		"inline 2":  {"version 2 with an entry of version 1", compress(t, fmt.Sprintf(listed, 2, `"selectors":["a"]`, `"selectors":["a"]`))},
 		"by 1":      {"version 1 with an entry of version 2", compress(t, fmt.Sprintf(listed, 1, "", `"by":1`))},

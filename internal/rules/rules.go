@@ -88,7 +88,8 @@ type Grant struct {
 	Groups []string
 	// Rule is the 0-based index, within its kind, of the first matching rule.
 	Rule int
-	// Selectors is the SelectorDigest of every rule that granted, in rule
-	// order, each once. Grants share them: do not modify.
+	// Selectors is the RuleDigest of every rule that granted, in rule order, each
+	// once; of a frozen one that of the text by which it did. Grants share them:
+	// do not modify.
 	Selectors []string
 }

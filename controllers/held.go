@@ -1,0 +1,63 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+)
+
+// heldMessage says what the breaker holds, why, until when, and how to let it go.
+func (run *refresh) heldMessage() string {
+	held := run.out.Removal.Held
+	first := held[0].Until
+	for _, h := range held {
+		if h.Until.Before(first) {
+			first = h.Until
+		}
+	}
+	text := fmt.Sprintf("the rules no longer grant %s of ours, and %s; they stay until %s, and additions go on. "+
+		"To take them out now: %s", plural(len(held), "entry", "entries"), run.out.HeldBecause(run.maxRemovals), first.UTC().Format(time.RFC3339),
+		run.rules.approval.command(run.namespace, run.rulesName))
+	if run.rules.approval.problem != "" {
+		text += fmt.Sprintf(". The approval %s that stands there %s", clip(run.rules.approval.Value), run.rules.approval.problem)
+	}
+	return text
+}
+
+// HeldBecause says why the breaker holds what it holds; limits are those of
+// --max-removals, as people write them.
+func (o *Outcome) HeldBecause(limits string) string {
+	count, percent, _ := strings.Cut(limits, ",")
+	var why []string
+	for _, h := range o.Removal.Held {
+		var text string
+		switch h.Because {
+		case removal.TooMany:
+			text = fmt.Sprintf("more than %s, and more than %s, of those in their account would be gone within the hold", count, percent)
+		case removal.Everybody:
+			text = "none of those in their account would be left"
+		case removal.LastOfGroup:
+			text = "a group would lose its last member"
+		case removal.OtherAccount:
+			text = "their rule names an account now that is not listed"
+		}
+		if !slices.Contains(why, text) {
+			why = append(why, text)
+		}
+	}
+	return strings.Join(why, ", and ")
+}
+
+// limits are the breaker's, as --max-removals has them.
+func limits(s removal.Settings) string { return fmt.Sprintf("%d,%d%%", s.MaxCount, s.MaxPercent) }
+
+// plural is a number with its noun.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,262 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
+)
+
+// denyProofs has IAM list users and answer no question whether one exists.
+func (w *world) denyProofs() {
+	w.Helper()
+	for _, action := range []string{"GetUser", "GetRole", "GetAccountAuthorizationDetails"} {
+		w.aws.Inject(fakeaws.Fault{Action: action, Effect: fakeaws.Denied})
+	}
+}
+
+// TestDeletionsThatCannotBeProven: who is deleted stays while IAM does not let us
+// ask, and everybody hears of it, with the way out; which works.
+func TestDeletionsThatCannotBeProven(t *testing.T) {
+	w := newWorldWith(t, manyUsers(20)...)
+	w.deleteUsers(manyUsers(20)...)
+	w.denyProofs()
+	for range 20 { // five minutes
+		w.later()
+	}
+	c := w.condition(ConditionDeletionsProven)
+	if c.Status != metav1.ConditionFalse || c.Reason != "Denied" || !strings.Contains(c.Message, "iam:GetUser and iam:GetRole") ||
+		!strings.Contains(c.Message, "--unproven-removal=") {
+		t.Errorf("condition %+v", c)
+	}
+	if d := w.condition(ConditionDegraded); d.Status != metav1.ConditionTrue || d.Message != c.Message {
+		t.Errorf("condition %+v", d)
+	}
+	if n := w.events.count("Warning DeletionsProvenDenied"); n != 1 {
+		t.Errorf("%d events: %q", n, w.events.notes)
+	}
+	if got := gaugeValue(t, w.config.Metrics.unproven); got != 20 {
+		t.Errorf("the metric says %v", got)
+	}
+	if waiting := w.get("aws-auth-refresher-status").Data["waiting"]; strings.Count(waiting, "AccessDenied") < 3 {
+		t.Errorf("waiting: %s", waiting)
+	}
+
+	t.Run("ByARight", func(t *testing.T) {
+		w.aws.ClearFaults()
+		w.settle()
+		w.expectMapUsers("asked, IAM says who is gone", person)
+		if c := w.condition(ConditionDeletionsProven); c.Status != metav1.ConditionTrue {
+			t.Errorf("condition %+v", c)
+		}
+	})
+}
+
+// TestALongAbsenceCanBeTakenForADeletion is the other way out: a person chooses
+// it, and the breaker bounds it.
+func TestALongAbsenceCanBeTakenForADeletion(t *testing.T) {
+	w := newWorld(t)
+	w.config.Removal.UnprovenAfter = time.Hour
+	w.restart()
+	w.awsAuth(person)
+	w.rules(fooRule)
+	w.createUsers(manyUsers(20)...)
+	w.refresh()
+	w.denyProofs()
+	w.deleteUsers("tmp-foo-00", "tmp-foo-01")
+	w.settle()
+	w.pass(57 * time.Minute)
+	w.settle()
+	if n := strings.Count(w.mapUsers(), "username: foo"); n != 20 {
+		t.Errorf("%d entries before the hour is over, want 20", n)
+	}
+	w.pass(2 * time.Minute)
+	w.settle()
+	if n := strings.Count(w.mapUsers(), "username: foo"); n != 18 {
+		t.Errorf("%d entries an hour later, want 18", n)
+	}
+	w.deleteUsers(manyUsers(20)[2:]...)
+	w.settle()
+	w.pass(time.Hour)
+	w.settle()
+	if c := w.condition(ConditionRemovalHeld); c.Status != metav1.ConditionTrue {
+		t.Errorf("everybody is missing, and the breaker says %+v", c)
+	}
+}
+
+// refusing does not answer about some principals.
+type refusing struct {
+	*principals.Lister
+	bad   map[string]bool
+	asked map[string]int
+}
+
+func (r *refusing) Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error) {
+	name := principalARN[strings.LastIndex(principalARN, "/")+1:]
+	r.asked[name]++
+	if r.bad[name] {
+		return false, errors.New("AccessDenied: not on that path")
+	}
+	return r.Lister.Exists(ctx, kind, principalARN)
+}
+
+// TestThoseThatCannotBeAskedAboutHoldUpNobody: three of them come first, and all
+// others get their turn.
+func TestThoseThatCannotBeAskedAboutHoldUpNobody(t *testing.T) {
+	w := newWorld(t)
+	r := &refusing{w.lister(), map[string]bool{"tmp-foo-a1": true, "tmp-foo-a2": true, "tmp-foo-a3": true}, map[string]int{}}
+	w.config.Lister = r
+	w.restart()
+	w.aws.Inject(fakeaws.Fault{Action: "GetAccountAuthorizationDetails", Effect: fakeaws.Denied})
+	w.awsAuth(person)
+	w.rules(fooRule)
+	all := []string{"tmp-foo-a1", "tmp-foo-a2", "tmp-foo-a3", "tmp-foo-b1", "tmp-foo-b2"}
+	w.createUsers(all...)
+	w.refresh()
+	w.deleteUsers(all...)
+	for range 4 {
+		w.later()
+	}
+	want := person
+	for _, name := range all[:3] {
+		want += entry(name, "foo", "system:masters")
+	}
+	w.expectMapUsers("the others are out", want)
+	waiting := w.get("aws-auth-refresher-status").Data["waiting"]
+	if strings.Count(waiting, "could not be asked for it: AccessDenied") != 3 || strings.Contains(waiting, "tmp-foo-b") {
+		t.Errorf("waiting: %s", waiting)
+	}
+}
+
+// TestManyDeletions: however many are deleted at once, all are out two listings
+// later, and IAM is asked for few of them.
+func TestManyDeletions(t *testing.T) {
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = fmt.Sprintf("tmp-foo-%04d", i)
+	}
+	w := newWorldWith(t, names...)
+	w.deleteUsers(names...)
+	w.later()
+	w.later()
+	w.expectMapUsers("all are out", person)
+	if n := w.aws.Calls("GetUser"); n > askedOneByOne {
+		t.Errorf("%d calls of GetUser", n)
+	}
+	if n := w.aws.Calls("GetAccountAuthorizationDetails"); n != 1 {
+		t.Errorf("%d calls of GetAccountAuthorizationDetails", n)
+	}
+}
+
+// TestManyDeletionsWithoutTheRollCall: IAM is asked for each, as fast as that may
+// be, and what is left is a backlog that people hear of.
+func TestManyDeletionsWithoutTheRollCall(t *testing.T) {
+	names := make([]string, 700)
+	for i := range names {
+		names[i] = fmt.Sprintf("tmp-foo-%04d", i)
+	}
+	w := newWorldWith(t, names...)
+	w.aws.Inject(fakeaws.Fault{Action: "GetAccountAuthorizationDetails", Effect: fakeaws.Denied})
+	w.deleteUsers(names...)
+	w.later()
+	w.pass(16 * time.Second)
+	if next := w.refresh().RequeueAfter; next > verifySoon {
+		t.Errorf("there are more to ask for, and the next refresh comes in %s", next)
+	}
+	if n := strings.Count(w.mapUsers(), "username: foo"); n != 100 {
+		t.Errorf("%d are left, want the 100 beyond 600 a minute", n)
+	}
+	w.pass(time.Minute)
+	w.refresh()
+	w.expectMapUsers("and then the rest", person)
+}
+
+// TestABacklogIsSaid: where nobody's turn comes for minutes there is a condition.
+func TestABacklogIsSaid(t *testing.T) {
+	w := newWorldWith(t, manyUsers(20)...)
+	lister := &limited{w.lister()}
+	w.refresher.Lister = lister
+	w.deleteUsers(manyUsers(20)...)
+	for range 15 {
+		w.later()
+	}
+	if c := w.condition(ConditionDeletionsProven); c.Status != metav1.ConditionFalse || c.Reason != "Backlog" || !strings.Contains(c.Message, "policy-details.json") {
+		t.Errorf("condition %+v", c)
+	}
+}
+
+// limited never has a call left.
+type limited struct{ *principals.Lister }
+
+func (limited) Exists(context.Context, rules.Kind, string) (bool, error) {
+	return false, principals.ErrRateLimited
+}
+
+func (limited) RollCall(_ context.Context, _ rules.Kind, account string, _ rules.Needs) principals.Listing {
+	return principals.Listing{AccountID: account, Users: principals.Scope{Asked: true, Err: errors.New("throttled")}}
+}
+
+// TestChurn: a hundred made and deleted each minute leave nobody behind.
+func TestChurn(t *testing.T) {
+	w := newWorldWith(t)
+	for minute := range 5 {
+		var users []string
+		for i := range 100 {
+			users = append(users, fmt.Sprintf("tmp-foo-%02d-%03d", minute, i))
+		}
+		w.createUsers(users...)
+		w.later()
+		w.deleteUsers(users...)
+		w.settle()
+		w.expectMapUsers(fmt.Sprintf("minute %d", minute+1), person)
+	}
+}
+
+// TestTheNextLeaderGoesOnWithWhatIsProven: leaders that end every few seconds
+// take out who is gone all the same.
+func TestTheNextLeaderGoesOnWithWhatIsProven(t *testing.T) {
+	w := newWorldWith(t, manyUsers(5)...)
+	w.deleteUsers(manyUsers(5)...)
+	w.later()
+	w.pass(16 * time.Second)
+	w.restart()
+	w.refresh()
+	w.expectMapUsers("one listing each of two leaders, and an answer", person)
+}
+
+// TestAnEmptyRollCallAloneProvesNothing: an account that seems to have no users
+// at all, of which none could be asked for, is more likely to be listed wrongly.
+func TestAnEmptyRollCallAloneProvesNothing(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	in := w.mapUsers()
+	w.aws.Inject(fakeaws.Fault{Action: "GetUser", Effect: fakeaws.Denied})
+	w.deleteUsers("tmp-foo-1", "alice")
+	w.settle()
+	w.settle()
+	w.expectMapUsers("nobody is there, and that is not believed", in)
+	w.createUsers("somebody")
+	w.settle()
+	w.expectMapUsers("in a list with somebody on it, she is missing", person)
+}
+
+// TestAWrongListingIsFoundOut: two listings that lack somebody who exists, and a
+// roll call that would, too, take nobody out, because IAM is asked for a few.
+func TestAWrongListingIsFoundOut(t *testing.T) {
+	w := newWorldWith(t, manyUsers(50)...)
+	in := w.mapUsers()
+	for _, action := range []string{"ListUsers", "GetAccountAuthorizationDetails"} {
+		w.aws.Inject(fakeaws.Fault{Action: action, Effect: fakeaws.EmptyListing})
+	}
+	for range 5 {
+		w.later()
+		w.expectMapUsers("all of them exist", in)
+	}
+}
