@@ -3,8 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -121,7 +123,7 @@ func (p *loginProxyParts) addProvider(c *loginproxy.Config, deps LoginProxyDeps)
 
 func (p *loginProxyParts) addRoles(c *loginproxy.Config, deps LoginProxyDeps) error {
 	for _, role := range p.IAMRoles {
-		c.Identities = append(c.Identities, loginproxy.Identity{ARN: role})
+		c.Identities = append(c.Identities, loginproxy.Identity{ARN: role, Sources: p.roleSources()})
 	}
 	if p.RolePolicy != "" {
 		text, err := os.ReadFile(p.RolePolicy)
@@ -139,6 +141,22 @@ func (p *loginProxyParts) addRoles(c *loginproxy.Config, deps LoginProxyDeps) er
 	})
 	c.Assumer = p.assumer
 	return err
+}
+
+// roleSources are the modes whose credentials count. With assume-role the role
+// policy decides, and it does so for each session anew; with web-identity IAM does,
+// and it was not asked about those that were had with assume-role.
+func (s *loginProxySettings) roleSources() []string {
+	if s.STSMode == modeAssumeRole {
+		return []string{modeAssumeRole, modeWebIdentity}
+	}
+	return []string{modeWebIdentity}
+}
+
+// source tells Vaults, and what they issue, apart.
+func (v VaultOptions) source() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{v.Addr, v.Namespace, v.AuthMount, v.AuthRole, v.AWSMount, v.AWSRole}, "\x00")))
+	return "vault " + hex.EncodeToString(sum[:8])
 }
 
 func (p *loginProxyParts) addVault(c *loginproxy.Config, deps LoginProxyDeps) error {
@@ -164,7 +182,7 @@ func (p *loginProxyParts) addVault(c *loginproxy.Config, deps LoginProxyDeps) er
 			return errors.New("--vault-addr needs --kubernetes-server outside of a cluster, to see whether it accepts the issued user yet")
 		}
 	}
-	c.Identities = append(c.Identities, loginproxy.Identity{Name: name, Vault: vault})
+	c.Identities = append(c.Identities, loginproxy.Identity{Name: name, Vault: vault, Sources: []string{v.source()}})
 	c.Accepts = accepts(cluster)
 	return nil
 }

@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +45,7 @@ func TestLoginProxyReplicas(t *testing.T) {
 	}
 	bed.checkArrived(t)
 	bed.changeSecret(t, visitor, replica)
+	bed.changeRules(t, visitor, one, replica)
 	bed.refreshAtOnce(t, visitor, one, other)
 	bed.logOutElsewhere(t, visitor, one, other)
 	bed.withoutRedis(t, redis, one)
@@ -88,6 +91,45 @@ func (b *loginBed) changeSecret(t *testing.T, visitor *browser, replica func(*ap
 		})
 		if p := visitor.ask(t, r.url+"/", "application/json"); p.StatusCode != row.want {
 			t.Errorf("%s: %s, want %d", reason, p.Status, row.want)
+		}
+	}
+}
+
+// changeRules: a replica whose options let somebody else in holds the session
+// against those, while the ones beside it go on.
+func (b *loginBed) changeRules(t *testing.T, visitor *browser, beside loginReplica, replica func(*app.LoginProxyOptions)) {
+	t.Helper()
+	policy := func(groups string) func(*app.LoginProxyOptions) {
+		file := filepath.Join(t.TempDir(), "policy.yaml")
+		if err := os.WriteFile(file, []byte("rules: [{claim: email, values: ["+groups+"], identities: ['"+loginRole+"']}]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return func(o *app.LoginProxyOptions) { o.RolePolicy = file }
+	}
+	for _, row := range []struct {
+		reason string
+		change func(*app.LoginProxyOptions)
+		want   int
+	}{
+		{"another email domain", func(o *app.LoginProxyOptions) { o.EmailDomains = []string{"evil.example"} }, http.StatusUnauthorized},
+		{"a policy for somebody else", policy("eve@corp.example"), http.StatusUnauthorized},
+		{"a policy for jane", policy("jane@corp.example"), http.StatusOK},
+		{"another role", func(o *app.LoginProxyOptions) { o.IAMRoles = []string{"arn:aws:iam::123456789012:role/other"} }, http.StatusUnauthorized},
+		{"the proxy's own credentials and a policy for jane", func(o *app.LoginProxyOptions) {
+			policy("jane@corp.example")(o)
+			o.STSMode = "assume-role"
+		}, http.StatusOK},
+		{"none of it", func(*app.LoginProxyOptions) {}, http.StatusOK},
+	} {
+		r := b.start(t, func(o *app.LoginProxyOptions) {
+			replica(o)
+			row.change(o)
+		})
+		if p := visitor.ask(t, r.url+"/", "application/json"); p.StatusCode != row.want {
+			t.Errorf("%s: %s, want %d", row.reason, p.Status, row.want)
+		}
+		if p := visitor.ask(t, beside.url+"/", "application/json"); p.StatusCode != http.StatusOK {
+			t.Errorf("%s: the replica beside says %s", row.reason, p.Status)
 		}
 	}
 }

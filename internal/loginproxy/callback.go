@@ -172,7 +172,7 @@ func (p *Proxy) equip(ctx context.Context, s *session.Session, key string) error
 			if err != nil {
 				return err
 			}
-			setCredentials(s, credentials)
+			setCredentials(s, credentials, i.Sources[0])
 			if s.RefreshToken == "" {
 				s.Ends = earliest(s.Ends, credentials.Expires)
 			}
@@ -182,7 +182,7 @@ func (p *Proxy) equip(ctx context.Context, s *session.Session, key string) error
 		if err != nil {
 			return err
 		}
-		setCredentials(s, issued.Credentials)
+		setCredentials(s, issued.Credentials, i.Sources[0])
 		s.RefreshToken = "" // the user lasts as long as its lease: nothing is renewed
 		s.Lease = session.Lease{ID: issued.LeaseID, Token: issued.Token, Expires: issued.Expires}
 		s.Pending = true

@@ -27,6 +27,11 @@ type Identity struct {
 	ARN string
 	// Vault issues the identity. Default: none.
 	Vault Vault
+	// Sources name ways in which credentials of the identity are had, such as a
+	// mode of STS or the address of a Vault: first the one that is used, which
+	// sessions note, then those that are as good. Credentials that a session has
+	// from elsewhere are not used any more. Default: one without a name.
+	Sources []string
 }
 
 // Vault makes an IAM user for somebody who logged in, and takes it back.
@@ -47,6 +52,9 @@ type Assumer interface {
 type Provider interface {
 	LoginProvider
 	LogoutProvider
+	// Admits tells, without asking anybody, whether a login that was verified
+	// before would be let in now. The error is *oidclogin.Refused.
+	Admits(l oidclogin.Login) error
 	Ready() error
 }
 

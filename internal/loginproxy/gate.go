@@ -69,8 +69,14 @@ func (p *Proxy) find(ctx context.Context, rec *record, id session.ID, cancel con
 	case errors.Is(err, session.ErrNotFound):
 		p.lives.end(c.stream.live.key)
 		err = errNoSession
-	case err == nil && !now.Before(c.session.Ends):
+	case err == nil && !now.Before(p.ends(c.session)):
 		err = cmp.Or(p.end(ctx, id, "age"), errNoSession)
+	case err == nil:
+		if err = p.fits(c.stream.live, c.session); err != nil {
+			rec.is(c.stream.live.key, c.session)
+			rec.cause = err
+			p.lives.end(c.stream.live.key)
+		}
 	}
 	if err != nil {
 		p.lives.leave(c.stream)

@@ -106,7 +106,7 @@ func (p *Proxy) signedIn(rec *record, c caller, back string) {
 	s := c.session
 	others := slices.DeleteFunc(p.allowed(s.Claims), func(i identity) bool { return i.key == s.Identity })
 	page.SignedIn(page.SignedInView{
-		Cluster: p.c.ClusterName, Email: s.Email, Role: p.roleOf(s.Identity), Ends: s.Ends, Now: p.c.Now(), Continue: back,
+		Cluster: p.c.ClusterName, Email: s.Email, Role: p.roleOf(s.Identity), Ends: p.ends(s), Now: p.c.Now(), Continue: back,
 		Others: roles(others), SwitchAction: p.c.LoginURL + "/oauth", LogoutAction: p.c.LoginURL + "/logout",
 		CSRF: s.CSRF, ReturnTo: back, LeadsTo: p.leadsTo(rec.peer),
 	}).Write(rec, http.StatusOK)

@@ -150,6 +150,9 @@ func (p *Proxy) addIdentities() error {
 }
 
 func (p *Proxy) identity(entry Identity) (identity, error) {
+	if len(entry.Sources) == 0 {
+		entry.Sources = []string{""}
+	}
 	if entry.Vault != nil {
 		switch {
 		case entry.Name == "" || entry.ARN != "":

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/ekstoken"
@@ -42,7 +41,7 @@ type token struct {
 // that is still good.
 func (p *Proxy) bearer(ctx context.Context, c caller) (string, error) {
 	v, s, now := c.stream.live, c.session, p.c.Now()
-	if !now.Before(s.Credentials.Expires) && !s.Credentials.Expires.IsZero() {
+	if p.spent(s, now) {
 		renewed, err := p.renewNow(ctx, c)
 		if err != nil {
 			return "", err
@@ -82,14 +81,13 @@ func (p *Proxy) mint(v *live, s session.Session) (string, error) {
 	return t.Value, nil
 }
 
-// due tells whether a session's credentials are to be renewed. Those that Vault
-// issued are not: they last as long as the session may.
+// due tells whether a session's credentials are to be renewed.
 func (p *Proxy) due(v *live, s session.Session, now time.Time) bool {
-	if strings.HasPrefix(s.Identity, vaultPrefix) {
+	if s.Identity == "" || s.Credentials.Expires.IsZero() || !renewable(s) {
 		return false
 	}
-	if s.RefreshToken == "" || s.Credentials.Expires.IsZero() || s.Pending || s.Identity == "" {
-		return false
+	if p.foreign(s) {
+		return true
 	}
 	// The jitter is the session's own: it stays the same from look to look.
 	jitter := time.Duration(v.key[0]) * credentialsJitter / 256
@@ -156,7 +154,7 @@ func (p *Proxy) renewNow(ctx context.Context, c caller) (session.Session, error)
 		return session.Session{}, errNoSession
 	case err != nil:
 		return session.Session{}, err
-	case !p.c.Now().Before(s.Credentials.Expires):
+	case p.spent(s, p.c.Now()):
 		return session.Session{}, cmp.Or(p.end(ctx, v.id, "credentials expired"), errNoSession)
 	}
 	return s, nil
@@ -195,17 +193,23 @@ func (p *Proxy) renewedElsewhere(ctx context.Context, v *live) (bool, error) {
 	return err == nil && !p.due(v, s, p.c.Now()), err
 }
 
-// peek reads the session without marking it used; if it is gone, it ends here.
+// peek reads the session without marking it used; if it is gone or does not fit,
+// it ends here.
 func (p *Proxy) peek(ctx context.Context, v *live) (session.Session, error) {
 	s, err := p.c.Sessions.Peek(ctx, v.id)
 	if errors.Is(err, session.ErrNotFound) {
 		p.lives.end(v.key)
 		return session.Session{}, errNoSession
 	}
-	if err == nil {
-		p.lives.refresh(v, s)
+	if err != nil {
+		return s, err
 	}
-	return s, err
+	if err := p.fits(v, s); err != nil {
+		p.lives.end(v.key)
+		return session.Session{}, err
+	}
+	p.lives.refresh(v, s)
+	return s, nil
 }
 
 func (p *Proxy) renewLocked(ctx context.Context, v *live) error {
@@ -241,7 +245,11 @@ func (p *Proxy) renewHeld(ctx context.Context, v *live, s session.Session) error
 		return err
 	}
 	v.unspent = ""
-	return p.change(ctx, v, func(s *session.Session) { setCredentials(s, fresh) })
+	i, ok := p.identityOf(s.Identity)
+	if !ok {
+		return errNoSession // it would not fit
+	}
+	return p.change(ctx, v, func(s *session.Session) { setCredentials(s, fresh, i.Sources[0]) })
 }
 
 const maxConflicts = 5
@@ -281,8 +289,8 @@ func person(s session.Session) webidentity.Person {
 	return webidentity.Person{Issuer: s.Issuer, Subject: s.Subject, Email: s.Email, IDToken: s.IDToken, Claims: s.Claims}
 }
 
-func setCredentials(s *session.Session, c webidentity.Credentials) {
-	s.RoleSessionName = c.RoleSessionName
+func setCredentials(s *session.Session, c webidentity.Credentials, source string) {
+	s.RoleSessionName, s.Source = c.RoleSessionName, source
 	s.Credentials = session.AWSCredentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires,
 	}

@@ -75,7 +75,7 @@ func (p *Proxy) sweep() {
 // wants tells whether a session needs to be looked at. It runs under a lock.
 func (p *Proxy) wants(v *live, now time.Time) bool {
 	s := v.present
-	return !now.Before(s.Ends) || expired(s.Credentials.Expires, now) && len(v.streams) > 0 ||
+	return !now.Before(p.ends(*s)) || expired(s.Credentials.Expires, now) && len(v.streams) > 0 ||
 		p.due(v, *s, now) || p.wantsKeeping(v, now)
 }
 
@@ -91,7 +91,7 @@ func (p *Proxy) wantsKeeping(v *live, now time.Time) bool {
 func (p *Proxy) look(v *live, now time.Time) {
 	s, streams, keep := p.lives.glance(v, func() bool { return p.wantsKeeping(v, now) }, now)
 	switch {
-	case !now.Before(s.Ends):
+	case !now.Before(p.ends(s)):
 		p.lives.end(v.key)
 		p.background.Go(func() { _ = p.end(context.Background(), v.id, "age") }) // logged
 	case expired(s.Credentials.Expires, now) && streams:
@@ -136,6 +136,8 @@ func (p *Proxy) keep(v *live) {
 	s, err := p.c.Sessions.Get(ctx, v.id)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
+		p.lives.end(v.key)
+	case err == nil && p.fits(v, s) != nil:
 		p.lives.end(v.key)
 	case err == nil:
 		p.lives.refresh(v, s)

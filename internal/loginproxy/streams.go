@@ -31,6 +31,7 @@ type live struct {
 	kept    time.Time        // when it was last marked used for the sake of a stream
 	present *session.Session // as the store had it last; never changed in place
 
+	verdict atomic.Pointer[verdict]
 	token   atomic.Pointer[token]
 	minting atomic.Bool
 	overdue atomic.Bool

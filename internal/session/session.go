@@ -82,7 +82,9 @@ type Session struct {
 	// RoleSessionName is how STS and the cluster name this person.
 	RoleSessionName string
 	Credentials     AWSCredentials
-	Lease           Lease
+	// Source is the caller's name for how the credentials were had.
+	Source string
+	Lease  Lease
 	// Pending says that the cluster does not accept the identity yet.
 	Pending bool
 	// CSRF is what forms of this session carry.
