@@ -35,9 +35,9 @@ func (p *Proxy) freshen(ctx context.Context, v *live, s *session.Session) error 
 		Issuer: s.Issuer, Subject: s.Subject, SID: s.SID, Email: s.Email, Claims: s.Claims,
 		IDToken: s.IDToken, RefreshToken: s.RefreshToken,
 	})
-	if _, refused := errors.AsType[*oidclogin.Refused](err); refused {
+	if refused, ok := errors.AsType[*oidclogin.Refused](err); ok {
 		// The session goes on as long as what it has.
-		p.c.Log.Info("Renewal refused", "session", v.key[:12], "user", s.Email, "cause", err.Error())
+		p.logRefusal(v, *s, err, refused.Operator)
 		s.RefreshToken = ""
 		return p.change(ctx, v, func(s *session.Session) { s.RefreshToken, s.Ends = "", earliest(s.Ends, s.Credentials.Expires) })
 	}
@@ -46,6 +46,17 @@ func (p *Proxy) freshen(ctx context.Context, v *live, s *session.Session) error 
 	}
 	v.unsaved.Store(&unsaved{instead: s.RefreshToken, login: login, whole: err == nil})
 	return cmp.Or(p.save(ctx, v, s), err)
+}
+
+// logRefusal notes why a session is not renewed; as an error if it is not about
+// the person alone.
+func (p *Proxy) logRefusal(v *live, s session.Session, cause error, operator bool) {
+	values := []any{"session", v.key[:12], "user", s.Email, "role", s.Identity}
+	if operator {
+		p.c.Log.Error(cause, "Renewal refused", values...)
+		return
+	}
+	p.c.Log.Info("Renewal refused", append(values, "cause", cause.Error())...)
 }
 
 // save stores what is unsaved and gives the session as it is then.

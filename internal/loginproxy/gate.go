@@ -16,6 +16,8 @@ import (
 var (
 	errNoSession = errors.New("no session")
 	errUndecided = errors.New("no role has been chosen yet")
+	errSpent     = errors.New("the credentials have ended and are not renewed yet")
+	errElsewhere = errors.New("another replica has been renewing the session for long")
 	errPending   = errors.New("the cluster does not take the identity yet")
 	errCrossing  = errors.New("a cookie was used from another origin")
 )
@@ -96,6 +98,22 @@ func (p *Proxy) admit(ctx context.Context, c caller) (string, error) {
 		return p.accepted(ctx, c)
 	}
 	return p.bearer(ctx, c)
+}
+
+// present tells whether a caller is signed in, for pages of our own: it asks
+// neither the provider nor AWS for anything, so that nothing that is down there
+// keeps people from logging in again or out.
+func (p *Proxy) present(ctx context.Context, c caller) error {
+	switch s := c.session; {
+	case s.Identity == "":
+		return errUndecided
+	case s.Pending:
+		_, err := p.accepted(ctx, c)
+		return err
+	case p.spent(s, p.c.Now()):
+		return errSpent
+	}
+	return nil
 }
 
 // crosses refuses what another origin makes a browser send, because a cookie

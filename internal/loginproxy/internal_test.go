@@ -1,6 +1,7 @@
 package loginproxy
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -102,5 +103,15 @@ func TestLongNames(t *testing.T) {
 	}
 	if _, ok := p.keyOf(digest("gone")); ok {
 		t.Error("an identity that is gone was found")
+	}
+}
+
+// TestWaitingForAnotherReplica blames neither the provider nor AWS.
+func TestWaitingForAnotherReplica(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := new(Proxy).renewedElsewhere(ctx, &live{})
+	if pr := describe(err); pr.status != http.StatusServiceUnavailable || pr.title != "Your session is being renewed" || !pr.again {
+		t.Errorf("%v becomes %+v", err, pr)
 	}
 }

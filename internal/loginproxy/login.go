@@ -22,13 +22,13 @@ func (p *Proxy) loginPage(rec *record, r *http.Request) {
 	c, err := p.enter(ctx, rec, r, cancel)
 	if err == nil {
 		defer p.lives.leave(c.stream)
-		_, err = p.admit(ctx, c)
+		err = p.present(ctx, c)
 	}
 	switch {
 	case err == nil && c.session.Pending: // until now
 		rec.redirect(back, http.StatusSeeOther)
-	case err == nil:
-		p.signedIn(rec, c, back)
+	case err == nil, errors.Is(err, errSpent):
+		p.signedIn(rec, c, back, err != nil)
 	case errors.Is(err, errUndecided):
 		p.picker(rec, page.PickerView{
 			CSRF: c.session.CSRF, ReturnTo: back, Email: c.session.Email, Roles: roles(p.allowed(c.session.Claims)),
@@ -102,13 +102,15 @@ func (p *Proxy) random() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), err
 }
 
-func (p *Proxy) signedIn(rec *record, c caller, back string) {
+// signedIn says who somebody is. Whose credentials have lapsed is offered the
+// same role, too: taking it is another login.
+func (p *Proxy) signedIn(rec *record, c caller, back string, lapsed bool) {
 	s := c.session
-	others := slices.DeleteFunc(p.allowed(s.Claims), func(i identity) bool { return i.key == s.Identity })
+	others := slices.DeleteFunc(p.allowed(s.Claims), func(i identity) bool { return i.key == s.Identity && !lapsed })
 	page.SignedIn(page.SignedInView{
 		Cluster: p.c.ClusterName, Email: s.Email, Role: p.roleOf(s.Identity), Ends: p.ends(s), Now: p.c.Now(), Continue: back,
 		Others: roles(others), SwitchAction: p.c.LoginURL + "/oauth", LogoutAction: p.c.LoginURL + "/logout",
-		CSRF: s.CSRF, ReturnTo: back, LeadsTo: p.leadsTo(rec.peer),
+		CSRF: s.CSRF, ReturnTo: back, LeadsTo: p.leadsTo(rec.peer), Lapsed: lapsed,
 	}).Write(rec, http.StatusOK)
 }
 

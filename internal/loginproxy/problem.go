@@ -126,6 +126,8 @@ func describe(err error) problem {
 			status: http.StatusUnauthorized, title: "That took too long", message: "Your login has expired before it could be used.",
 			next: "Sign in again.", again: true, cause: err,
 		}
+	case errors.Is(err, errElsewhere):
+		unavailable.title, unavailable.message = "Your session is being renewed", "New AWS credentials for your session take longer than usual."
 	case errors.Is(err, oidclogin.ErrUnavailable):
 		unavailable.title, unavailable.message = "The login provider does not answer", "Nobody can sign in until the login provider answers again."
 	case errors.Is(err, webidentity.ErrThrottled), errors.Is(err, webidentity.ErrUnavailable):

@@ -143,7 +143,12 @@ func TestOtherRulesReachLivingSessions(t *testing.T) {
 var titleTag = regexp.MustCompile(`<title>(.*)</title>`)
 
 // titleOf is what a page is called.
-func titleOf(a answer) string { return strings.Join(titleTag.FindStringSubmatch(a.body), "") }
+func titleOf(a answer) string {
+	if m := titleTag.FindStringSubmatch(a.body); m != nil {
+		return m[1]
+	}
+	return ""
+}
 
 // TestReplicasOfTwoConfigurationsLogNobodyOut: during a rollout requests go to the
 // old and the new ones in turns. Each answers by its own configuration; a session

@@ -25,8 +25,12 @@ const (
 	credentialsLeft   = 5 * time.Minute
 	credentialsJitter = time.Minute
 	renewTimeout      = 30 * time.Second
-	renewRetry        = 15 * time.Second
-	peekEvery         = 200 * time.Millisecond
+	// renewRetry is how long a renewal that failed is not tried again; it doubles
+	// each time, up to maxRenewRetry: who answers none must not be asked by each
+	// session four times a minute.
+	renewRetry    = 15 * time.Second
+	maxRenewRetry = 2 * time.Minute
+	peekEvery     = 200 * time.Millisecond
 )
 
 // token is an EKS token of a session, which only this replica knows.
@@ -48,7 +52,7 @@ func (p *Proxy) bearer(ctx context.Context, c caller) (string, error) {
 		}
 		s = renewed
 	} else if p.due(v, s, now) {
-		p.startRenewal(v)
+		_, _ = p.startRenewal(v)
 	}
 	t := v.token.Load()
 	if t == nil || t.accessKeyID != s.Credentials.AccessKeyID || !now.Before(t.expires) {
@@ -101,16 +105,16 @@ type renewal struct {
 }
 
 // startRenewal renews a session's credentials in the background, once at a time
-// and not too soon after it went wrong. It gives the one that is under way, or
-// nil if it is too soon.
-func (p *Proxy) startRenewal(v *live) *renewal {
+// and not too soon after it went wrong. It gives the one that is under way, or, if
+// it is too soon, the error of the last one.
+func (p *Proxy) startRenewal(v *live) (*renewal, error) {
 	v.renewal.Lock()
 	defer v.renewal.Unlock()
 	if v.running != nil {
-		return v.running
+		return v.running, nil
 	}
-	if p.c.Now().Before(v.retryAt) {
-		return nil
+	if v.failed != nil && p.c.Now().Before(v.retryAt) {
+		return nil, fmt.Errorf("renewing credentials was tried just now: %w", v.failed)
 	}
 	run := &renewal{done: make(chan struct{})}
 	v.running = run
@@ -120,13 +124,18 @@ func (p *Proxy) startRenewal(v *live) *renewal {
 		run.err = p.renew(ctx, v)
 		v.renewal.Lock()
 		defer v.renewal.Unlock()
-		v.running = nil
-		if run.err != nil {
-			v.retryAt = p.c.Now().Add(renewRetry)
+		v.running, v.failed = nil, run.err
+		if v.pause = nextPause(v.pause); run.err == nil {
+			v.pause = 0
 		}
+		v.retryAt = p.c.Now().Add(v.pause)
 		close(run.done)
 	})
-	return run
+	return run, nil
+}
+
+func nextPause(last time.Duration) time.Duration {
+	return min(max(2*last, renewRetry), maxRenewRetry)
 }
 
 // renewNow waits for a renewal, because the old credentials are not good any
@@ -136,9 +145,9 @@ func (p *Proxy) renewNow(ctx context.Context, c caller) (session.Session, error)
 	if c.session.RefreshToken == "" {
 		return session.Session{}, cmp.Or(p.end(ctx, v.id, "credentials expired"), errNoSession)
 	}
-	run := p.startRenewal(v)
-	if run == nil {
-		return session.Session{}, fmt.Errorf("renewing credentials was tried just now: %w", webidentity.ErrUnavailable)
+	run, err := p.startRenewal(v)
+	if err != nil {
+		return session.Session{}, err
 	}
 	select {
 	case <-ctx.Done():
@@ -186,7 +195,7 @@ func (p *Proxy) renewedElsewhere(ctx context.Context, v *live) (bool, error) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false, fmt.Errorf("waiting for another replica: %w", webidentity.ErrUnavailable)
+		return false, errElsewhere
 	case <-timer.C:
 	}
 	s, err := p.peek(ctx, v)
@@ -219,6 +228,9 @@ func (p *Proxy) renewLocked(ctx context.Context, v *live) error {
 	}
 	err = p.renewHeld(ctx, v, s)
 	switch {
+	case errors.Is(err, errNotRenewed):
+		p.metrics.renewals.WithLabelValues("refused").Inc()
+		return nil
 	case err == nil:
 		p.metrics.renewals.WithLabelValues("ok").Inc()
 	case !errors.Is(err, errNoSession):
@@ -228,17 +240,26 @@ func (p *Proxy) renewLocked(ctx context.Context, v *live) error {
 	return err
 }
 
+// errNotRenewed says that the provider renews a login no more. Its session knows,
+// and goes on with what it has.
+var errNotRenewed = errors.New("the login is not renewed any more")
+
 // renewHeld gets credentials for a login that is fresh. One that is already
 // serves again if only AWS failed.
 func (p *Proxy) renewHeld(ctx context.Context, v *live, s session.Session) error {
-	if err := p.freshen(ctx, v, &s); err != nil || s.RefreshToken == "" {
+	if err := p.freshen(ctx, v, &s); err != nil {
 		return err
+	}
+	if s.RefreshToken == "" {
+		return errNotRenewed
 	}
 	fresh, err := p.c.Assumer.Assume(ctx, s.Identity, person(s))
 	if errors.Is(err, webidentity.ErrExpiredLogin) {
 		v.unspent = ""
 	}
 	if _, denied := errors.AsType[*webidentity.Denied](err); denied {
+		p.metrics.renewals.WithLabelValues("refused").Inc()
+		p.logRefusal(v, s, err, describe(err).alert)
 		return cmp.Or(p.end(ctx, v.id, "denied by AWS"), errNoSession)
 	}
 	if err != nil {

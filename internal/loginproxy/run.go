@@ -102,7 +102,7 @@ func (p *Proxy) look(v *live, now time.Time) {
 			})
 		}
 	case p.due(v, s, now):
-		p.startRenewal(v)
+		_, _ = p.startRenewal(v)
 	}
 	if keep {
 		p.background.Go(func() { p.keep(v) })
@@ -120,7 +120,7 @@ func (p *Proxy) overdue(v *live) {
 	case err == nil && s.RefreshToken == "":
 		_ = p.end(ctx, v.id, "credentials expired") // logged
 	default:
-		if run := p.startRenewal(v); run != nil {
+		if run, err := p.startRenewal(v); err == nil {
 			if <-run.done; run.err == nil {
 				return
 			}

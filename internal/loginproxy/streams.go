@@ -37,9 +37,11 @@ type live struct {
 	overdue atomic.Bool
 
 	renewal sync.Mutex
-	running *renewal  // guarded by renewal; nil: none
-	retryAt time.Time // guarded by renewal
-	unspent string    // ID token that there are no credentials for yet; only for the renewal that runs
+	running *renewal      // guarded by renewal; nil: none
+	retryAt time.Time     // guarded by renewal
+	failed  error         // the last renewal's; guarded by renewal; nil: none, or it went well
+	pause   time.Duration // before another renewal; guarded by renewal; 0: none
+	unspent string        // ID token that there are no credentials for yet; only for the renewal that runs
 	unsaved atomic.Pointer[unsaved]
 
 	probe    sync.Mutex

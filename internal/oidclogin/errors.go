@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/oauth2"
 )
@@ -34,6 +35,7 @@ const (
 	sayNoEmail = "The login provider told us no email address of yours; log in with an account that has one, or ask the people who run this site."
 	sayVerify  = "Your email address is not verified at the login provider; verify it there and log in again."
 	sayDomain  = "Accounts of your email domain may not log in here; log in with another account, or ask the people who run this site."
+	sayDenied  = "The login provider did not let you in; please log in again, and ask whoever runs the login provider if that does not help."
 	sayEnded   = "Your login has ended at the login provider; please log in again."
 )
 
@@ -45,26 +47,56 @@ func unavailable(doing string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, doing, err)
 }
 
+// grant is what the token endpoint was given.
+type grant int
+
+const (
+	code grant = iota
+	refreshToken
+)
+
 // tokenError sorts what went wrong at the token endpoint. Only an OAuth error
-// (RFC 6749, section 5.2) is an answer; a page of some proxy in between is not.
-func tokenError(ended string, err error) error {
+// (RFC 6749, section 5.2) is an answer; a page of some proxy in between is not,
+// and neither is anything from status 500 on, which the transport keeps back. An
+// answer is no, also with a code that is not known here, unless it says itself
+// that it is trouble: to ask again would give the same.
+func tokenError(given grant, err error) error {
 	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
-	if !ok {
+	switch {
+	case !ok:
 		return unavailable("asking for tokens", withoutBody(err))
-	}
-	switch answer.ErrorCode {
-	case "invalid_grant":
-		return refuse(ended, "the token endpoint says invalid_grant: %.200q", answer.ErrorDescription)
-	case "invalid_client", "unauthorized_client", "invalid_request", "invalid_scope", "unsupported_grant_type":
-		return &Refused{
-			Reason:  fmt.Sprintf("the token endpoint says %s: %.200q", answer.ErrorCode, answer.ErrorDescription),
-			Message: sayOperate, Operator: true,
-		}
-	case "":
+	case answer.ErrorCode == "":
 		return unavailable("asking for tokens", fmt.Errorf("status %d", answer.Response.StatusCode))
-	default:
+	case slices.Contains([]string{"server_error", "temporarily_unavailable"}, answer.ErrorCode):
 		return unavailable("asking for tokens", fmt.Errorf("error %.100q", answer.ErrorCode))
 	}
+	refused := &Refused{Reason: fmt.Sprintf("the token endpoint says %.100s: %.200q", answer.ErrorCode, answer.ErrorDescription)}
+	refused.Message, refused.Operator = whoMustAct(given, answer.ErrorCode)
+	return refused
+}
+
+// whoMustAct tells what people hear about an error of the token endpoint, and
+// whether it is for those who run this site.
+func whoMustAct(given grant, answer string) (message string, operator bool) {
+	switch answer {
+	case "invalid_grant":
+		message = sayAgain
+	case "invalid_request":
+		// Dex says so of refresh tokens that it does not know any more.
+		message, operator = sayOperate, given == code
+	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type":
+		message, operator = sayOperate, true
+	case "login_required", "interaction_required", "consent_required", "account_selection_required",
+		"access_denied", "mfa_required", "unmet_authentication_requirements":
+		// Sent by access policies of providers that want to see the person again.
+		message = sayDenied
+	default:
+		message, operator = sayDenied, true
+	}
+	if given == refreshToken && !operator {
+		message = sayEnded
+	}
+	return message, operator
 }
 
 // withoutBody keeps what the HTTP client says and leaves out what quotes the

@@ -56,7 +56,7 @@ func (p *Provider) Exchange(ctx context.Context, a Attempt, c Callback) (Login, 
 	ctx = oidc.ClientContext(ctx, p.client)
 	tokens, err := p.oauth(d, c.RedirectURI).Exchange(ctx, c.Code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
-		return Login{}, tokenError(sayAgain, err)
+		return Login{}, tokenError(code, err)
 	}
 	return p.login(ctx, d, tokens, expected{nonce: a.Nonce, nonceRequired: true})
 }
@@ -94,7 +94,7 @@ func (p *Provider) Refresh(ctx context.Context, old Login) (Login, error) {
 	source := p.oauth(d, "").TokenSource(ctx, &oauth2.Token{RefreshToken: old.RefreshToken})
 	tokens, err := source.Token()
 	if err != nil {
-		return old, tokenError(sayEnded, err)
+		return old, tokenError(refreshToken, err)
 	}
 	nonce, _ := old.Claims["nonce"].(string)
 	login, err := p.login(ctx, d, tokens, expected{subject: old.Subject, nonce: nonce})
@@ -125,7 +125,11 @@ type expected struct {
 func (p *Provider) login(ctx context.Context, d *discovered, tokens *oauth2.Token, want expected) (Login, error) {
 	raw, ok := tokens.Extra("id_token").(string)
 	if !ok || raw == "" {
-		return Login{}, refuse(sayEnded, "the token endpoint's answer has no ID token")
+		const reason = "the token endpoint's answer has no ID token"
+		if want.nonceRequired { // a first login, and one like all others
+			return Login{}, &Refused{Reason: reason, Message: sayOperate, Operator: true}
+		}
+		return Login{}, refuse(sayEnded, reason)
 	}
 	token, claims, err := p.verify(ctx, d, raw)
 	if err != nil {

@@ -135,7 +135,7 @@ func TestTroubleAtTheTokenEndpoint(t *testing.T) {
 		"OK, but no JSON":         func(b *fakeidp.Behavior) { b.Fail = map[string]int{fakeidp.Token: 200} },
 		"redirect":                func(b *fakeidp.Behavior) { b.Fail = map[string]int{fakeidp.Token: 307} },
 		"says so itself":          func(b *fakeidp.Behavior) { b.TokenError = "temporarily_unavailable" },
-		"unknown error":           func(b *fakeidp.Behavior) { b.TokenError = "whatever" },
+		"in trouble, it says":     func(b *fakeidp.Behavior) { b.TokenError = "server_error" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := found(t)

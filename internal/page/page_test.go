@@ -198,3 +198,15 @@ func TestTheTimeLeftInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestSignedInWithCredentialsThatHaveEnded offers the same role, too.
+func TestSignedInWithCredentialsThatHaveEnded(t *testing.T) {
+	w := httptest.NewRecorder()
+	role := page.Role{Value: "r", Name: "admin"}
+	page.SignedIn(page.SignedInView{Role: role, Others: []page.Role{role}, Lapsed: true, SwitchAction: "/login/oauth", LogoutAction: "/login/logout"}).Write(w, http.StatusOK)
+	for _, want := range []string{"Your AWS credentials have ended", ">Sign in again</h2>", `value="r"`, "Log out"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%q is not said", want)
+		}
+	}
+}

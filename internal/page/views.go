@@ -52,6 +52,9 @@ type SignedInView struct {
 	CSRF         string
 	ReturnTo     string
 	LeadsTo      string // as in PickerView, for both actions
+	// Lapsed says that the present role's credentials have ended. It is among
+	// Others then, which are roles to sign in with again.
+	Lapsed bool
 }
 
 // SignedIn says who somebody is, and offers to go on, to switch the role and to
