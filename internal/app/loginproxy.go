@@ -35,6 +35,7 @@ const exampleLoginProxy = `  aws-auth-refresher login-proxy \
     --iam-role arn:aws:iam::123456789012:role/my-role \
     --client-id my-client-id --client-secret my-client-secret \
     --oidc-issuer https://accounts.google.com \
+    --email-domain example.com --role-policy policy.yaml \
     --proxy-host headlamp.headlamp.svc:80`
 
 // Arguments are the arguments of the command line that began with name. A

@@ -53,7 +53,7 @@ func (o LoginProxyOptions) settings() (*loginProxySettings, *findings) {
 	s, f := &loginProxySettings{LoginProxyOptions: o}, &findings{}
 	for _, step := range []func(*findings){
 		s.checkServer, s.checkPublicURL, s.checkTrustedProxies, s.checkSecrets, s.checkSessions,
-		s.checkAWS, s.checkRoles, s.checkOIDC, s.checkProxy, s.checkVault,
+		s.checkAWS, s.checkRoles, s.checkOIDC, s.checkDoor, s.checkProxy, s.checkVault,
 	} {
 		step(f)
 	}

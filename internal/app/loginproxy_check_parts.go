@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
 )
 
 func (s *loginProxySettings) checkOIDC(f *findings) {
@@ -36,23 +34,6 @@ func (s *loginProxySettings) checkOIDC(f *findings) {
 			f.note("--email-domain %s is given twice; the second is without effect", domain)
 		}
 	}
-	if s.IgnoreEmailVerification && s.policyNames("email") {
-		f.note("--ignore-email-verification lets whoever can name somebody else's address at the provider take their roles, because --role-policy decides by the claim email; decide by sub or groups, or leave it out unless the provider verifies addresses without saying so")
-	}
-	if s.IgnoreEmailVerification && len(s.EmailDomains) > 0 {
-		f.note("--ignore-email-verification lets in whoever can name an address of --email-domain at the provider; leave it out unless the provider verifies addresses without saying so")
-	}
-}
-
-// policyNames tells whether --role-policy decides by a claim; what is wrong with
-// the file is found where it is used.
-func (s *loginProxySettings) policyNames(claim string) bool {
-	text, err := os.ReadFile(s.RolePolicy)
-	if err != nil {
-		return false
-	}
-	policy, err := loginproxy.ParsePolicy(text)
-	return err == nil && policy.Names(claim)
 }
 
 func (s *loginProxySettings) checkIssuer(f *findings) {

@@ -17,7 +17,7 @@ func good() LoginProxyOptions {
 	o.groups() // sets the defaults
 	o.CookieSecret, o.ClusterName, o.IAMRoles = strings.Repeat("s", minSecret), "demo", []string{"arn:aws:iam::123456789012:role/dev"}
 	o.ClientID, o.ClientSecret, o.OIDCIssuer, o.ProxyHost = "id", "client-secret", "https://accounts.example.com", "upstream:8080"
-	o.PublicURL = "https://dashboard.example.com"
+	o.PublicURL, o.EmailDomains = "https://dashboard.example.com", []string{"example.com"}
 	return o
 }
 
@@ -129,7 +129,7 @@ func TestLoginProxyNotes(t *testing.T) {
 		{"idle longer than a login", "--session-idle of 1h0m0s is without effect", func(o *LoginProxyOptions) { o.IAMSessionDuration = 900 }},
 		{"a domain twice", "is given twice", func(o *LoginProxyOptions) { o.EmailDomains = []string{"example.com", "EXAMPLE.com"} }},
 		{"unverified addresses of a domain", "--ignore-email-verification lets in", func(o *LoginProxyOptions) {
-			o.IgnoreEmailVerification, o.EmailDomains = true, []string{"example.com"}
+			o.IgnoreEmailVerification = true
 		}},
 		{"unverified addresses that decide", "--role-policy decides by the claim email", func(o *LoginProxyOptions) {
 			o.IgnoreEmailVerification, o.RolePolicy = true, byEmail

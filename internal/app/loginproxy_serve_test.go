@@ -148,3 +148,14 @@ func TestLoginProxyManifestsAreAccepted(t *testing.T) {
 		t.Fatal(errors.New("there is no namespace in deploy/login-proxy"))
 	}
 }
+
+// TestLoginProxyLogsOpenDoors: who starts it without --check-config reads the same.
+func TestLoginProxyLogsOpenDoors(t *testing.T) {
+	b := newLoginBed(t)
+	b.start(t, func(o *app.LoginProxyOptions) { o.EmailDomains = nil })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if log := b.logs.String(); !strings.Contains(log, `"note"="everybody who has an account at `+b.issuer.String()+" gets in") {
+		t.Errorf("it is not logged:\n%s", log)
+	}
+}

@@ -82,6 +82,11 @@ func (p *Policy) Names(claim string) bool {
 	return slices.ContainsFunc(p.rules, func(r policyRule) bool { return r.Claim == claim })
 }
 
+// Everyone tells whether a rule grants something to everybody.
+func (p *Policy) Everyone() bool {
+	return slices.ContainsFunc(p.rules, func(r policyRule) bool { return r.Everyone })
+}
+
 // inWords puts a mistake that the decoder found without the types of Go.
 func inWords(mistake string) string {
 	if m := regexp.MustCompile(`^(line \d+): field (.+) not found in type (\S+)`).FindStringSubmatch(mistake); m != nil {

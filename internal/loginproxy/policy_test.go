@@ -78,8 +78,11 @@ func TestPolicyMistakesInWords(t *testing.T) {
 		}
 	}
 	got, err := loginproxy.ParsePolicy([]byte(goodPolicy))
-	if err != nil || !got.Names("groups") || got.Names("email") {
-		t.Errorf("names groups %t, email %t, %v", got.Names("groups"), got.Names("email"), err)
+	if err != nil || !got.Names("groups") || got.Names("email") || got.Everyone() {
+		t.Errorf("names groups %t, email %t, is for everyone %t, %v", got.Names("groups"), got.Names("email"), got.Everyone(), err)
+	}
+	if !policy(t, "rules: [{everyone: true, identities: [a]}]").Everyone() {
+		t.Error("a rule for everyone is none")
 	}
 }
 
