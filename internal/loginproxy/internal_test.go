@@ -115,3 +115,41 @@ func TestWaitingForAnotherReplica(t *testing.T) {
 		t.Errorf("%v becomes %+v", err, pr)
 	}
 }
+
+// TestAttemptsAreTheirStates, not those of another one, and small.
+func TestAttemptsAreTheirStates(t *testing.T) {
+	p := &Proxy{c: Config{CookieName: "eks", Keys: testKeys(t), Now: testNow}, attempts: newRecent(9, time.Hour)}
+	take := func(state, suffix string, a attempt) bool {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Cookie", "eks"+suffix+"="+p.seal(a, suffix))
+		_, ok := p.takeAttempt(&record{ResponseWriter: httptest.NewRecorder()}, r, state)
+		return ok
+	}
+	a := attempt{Return: "/", Begun: testNow().Unix()}
+	a.State = "mine"
+	suffix := attemptName("mine")
+	for reason, row := range map[string]struct {
+		want bool
+		got  bool
+	}{
+		"another state under this one's name": {false, take("other", attemptName("other"), a)},
+		"a cookie that is too large":          {false, take("mine", suffix, attempt{Attempt: a.Attempt, Begun: a.Begun, Return: strings.Repeat("r", 2000)})},
+		"one from far ahead":                  {false, take("mine", suffix, attempt{Attempt: a.Attempt, Begun: a.Begun + 3600})},
+		"its own":                             {true, take("mine", suffix, a)},
+	} {
+		if row.got != row.want {
+			t.Errorf("%s: taken %t", reason, row.got)
+		}
+	}
+}
+
+// TestSecretsThatAreNotThere are the same as nothing.
+func TestSecretsThatAreNotThere(t *testing.T) {
+	if same("", "") || same("x", "") || same("", "x") || !same("x", "x") {
+		t.Error("an empty secret was taken, or an equal one was not")
+	}
+	r := &http.Request{PostForm: url.Values{"once": {"a"}, "twice": {"a", "a"}}}
+	if field(r, "once") != "a" || field(r, "twice") != "" || field(r, "never") != "" {
+		t.Error("a field that stands there twice was read")
+	}
+}

@@ -21,6 +21,7 @@ type vault struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	maxTTL  time.Duration
+	most    time.Duration // that a lease lasts; 0: as long as is asked for
 	revoked []string
 	tokens  []string // that the cluster was asked about
 	accepts bool
@@ -34,6 +35,9 @@ func (v *vault) Issue(_ context.Context, idToken string, maxTTL time.Duration) (
 		return webidentity.VaultIdentity{}, errors.New("no ID token")
 	}
 	v.maxTTL = maxTTL
+	if v.most > 0 {
+		maxTTL = min(maxTTL, v.most)
+	}
 	ends := v.now().Add(maxTTL)
 	return webidentity.VaultIdentity{
 		Credentials: webidentity.Credentials{AccessKeyID: "AKIAVAULT", SecretAccessKey: "vault-secret", Expires: ends},
