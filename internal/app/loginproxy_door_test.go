@@ -24,20 +24,21 @@ func policyFile(t *testing.T, rules ...string) string {
 	return file
 }
 
-// TestOpenDoors: options that let in people whom nobody has named are called so,
-// with the way out, and those that do not are not.
-func TestOpenDoors(t *testing.T) {
+// door is a row of TestOpenDoors.
+type door struct {
+	reason   string
+	issuer   string
+	domain   string
+	ignore   bool
+	policy   []string
+	want     string // part of the one note; "": none
+	notAlone bool   // the note is not the only one
+}
+
+func doors() []door {
 	const google, entra = "https://accounts.google.com", "https://login.microsoftonline.com/"
 	const byGroup, everyone = "claim: groups, values: [platform]", "everyone: true"
-	for _, row := range []struct {
-		reason   string
-		issuer   string
-		domain   string
-		ignore   bool
-		policy   []string
-		want     string // part of the one note; "": none
-		notAlone bool   // that the note is the only one
-	}{
+	return []door{
 		{reason: "Google, and nothing says who", issuer: google, want: "anybody in the world who has an account at https://accounts.google.com gets in"},
 		{reason: "the same with a slash", issuer: google + "/", want: "anybody in the world"},
 		{reason: "Google with a domain", issuer: google, domain: "example.com"},
@@ -83,7 +84,13 @@ func TestOpenDoors(t *testing.T) {
 			reason: "a rule by what people write themselves", issuer: "https://login.example.com", domain: "example.com",
 			policy: []string{"claim: preferred_username, values: [jane]"}, want: "the claim preferred_username, which people can set themselves",
 		},
-	} {
+	}
+}
+
+// TestOpenDoors: options that let in people whom nobody has named are called so,
+// with the way out, and those that do not are not.
+func TestOpenDoors(t *testing.T) {
+	for _, row := range doors() {
 		t.Run(row.reason, func(t *testing.T) {
 			o := good()
 			o.OIDCIssuer, o.EmailDomains, o.IgnoreEmailVerification = row.issuer, nil, row.ignore

@@ -52,10 +52,16 @@ type Assumer interface {
 type Provider interface {
 	LoginProvider
 	LogoutProvider
-	// Admits tells, without asking anybody, whether a login that was verified
-	// before would be let in now. The error is *oidclogin.Refused.
-	Admits(l oidclogin.Login) error
+	KnownProvider
+}
+
+// KnownProvider is what can be said of the provider without asking it.
+type KnownProvider interface {
+	// Ready tells why logging in cannot work.
 	Ready() error
+	// Admits tells whether a login that was verified before would be let in now.
+	// The error is *oidclogin.Refused.
+	Admits(l oidclogin.Login) error
 }
 
 // LoginProvider verifies logins.

@@ -153,3 +153,27 @@ func TestSecretsThatAreNotThere(t *testing.T) {
 		t.Error("a field that stands there twice was read")
 	}
 }
+
+// TestUpgradesOfOtherOrigins: each of the two checks refuses what the other does
+// not look at.
+func TestUpgradesOfOtherOrigins(t *testing.T) {
+	const site = "Sec-Fetch-Site"
+	ours := peer{scheme: "https", host: "dash.example"}
+	for reason, row := range map[string]struct {
+		refused bool
+		header  http.Header
+	}{
+		"of our own pages":               {false, http.Header{site: {"same-origin"}, "Origin": {"https://dash.example"}}},
+		"of a program":                   {false, http.Header{}},
+		"of another site without Origin": {true, http.Header{site: {"cross-site"}}},
+		"of another site that says not":  {true, http.Header{site: {"same-origin"}, "Origin": {"https://evil.example"}}},
+		"of a page without TLS":          {true, http.Header{site: {"same-origin"}, "Origin": {"http://dash.example"}}},
+		"with two origins":               {true, http.Header{"Origin": {"https://dash.example", "https://evil.example"}}},
+	} {
+		row.header.Set("Upgrade", "websocket")
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/ws"}, Host: ours.host, Header: row.header}
+		if err := new(Proxy).crosses(ours, r); (err != nil) != row.refused {
+			t.Errorf("a WebSocket %s: %v", reason, err)
+		}
+	}
+}

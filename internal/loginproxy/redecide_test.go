@@ -39,13 +39,16 @@ func (b *bed) restarted(t testing.TB, change func(*loginproxy.Config)) (main, ch
 	return main, checks
 }
 
-// rules are everything of the configuration that decides who gets in, changed so
-// that jane as admin does not any more, and so that she still does.
-func rules(b *bed, t *testing.T) []struct {
+type rulesRow struct {
 	reason string
 	fits   bool
+	aged   bool // too old, and ended for that
 	change func(*loginproxy.Config)
-} {
+}
+
+// rules are everything of the configuration that decides who gets in, changed so
+// that jane as admin does not any more, and so that she still does.
+func (b *bed) rules(t *testing.T) []rulesRow {
 	t.Helper()
 	provider := func(change func(*oidclogin.Config)) func(*loginproxy.Config) {
 		return func(c *loginproxy.Config) { c.Provider = b.provider(t, change) }
@@ -56,37 +59,33 @@ func rules(b *bed, t *testing.T) []struct {
 		}
 	}
 	b.idp.SetClient(fakeidp.Client{ID: "other", Secret: "client-secret"})
-	return []struct {
-		reason string
-		fits   bool
-		change func(*loginproxy.Config)
-	}{
-		{"nothing is changed", true, func(*loginproxy.Config) {}},
-		{"the policy grants admin to somebody else", false, func(c *loginproxy.Config) {
+	return []rulesRow{
+		{"nothing is changed", true, false, func(*loginproxy.Config) {}},
+		{"the policy grants admin to somebody else", false, false, func(c *loginproxy.Config) {
 			c.Policy = policy(t, "rules: [{claim: groups, values: [other], identities: ['"+admin+"']}, {everyone: true, identities: ['"+viewer+"']}]")
 		}},
-		{"the policy grants platform less", false, func(c *loginproxy.Config) {
+		{"the policy grants platform less", false, false, func(c *loginproxy.Config) {
 			c.Policy = policy(t, "rules: [{claim: groups, values: [platform], identities: ['"+viewer+"']}]")
 		}},
-		{"the policy grants the same in other words", true, func(c *loginproxy.Config) {
+		{"the policy grants the same in other words", true, false, func(c *loginproxy.Config) {
 			c.Policy = policy(t, "rules: [{claim: email, values: [jane@corp.example], identities: ['"+admin+"']}]")
 		}},
-		{"the policy asks for a claim that the login has not", false, func(c *loginproxy.Config) {
+		{"the policy asks for a claim that the login has not", false, false, func(c *loginproxy.Config) {
 			c.Policy = policy(t, "rules: [{claim: department, values: [it], identities: ['"+admin+"']}]")
 		}},
-		{"there is no policy any more", true, func(c *loginproxy.Config) { c.Policy = nil }},
-		{"admin is not among the roles", false, func(c *loginproxy.Config) { c.Policy, c.Identities = nil, []loginproxy.Identity{{ARN: viewer}} }},
-		{"a role more", true, func(c *loginproxy.Config) {
+		{"there is no policy any more", true, false, func(c *loginproxy.Config) { c.Policy = nil }},
+		{"admin is not among the roles", false, false, func(c *loginproxy.Config) { c.Policy, c.Identities = nil, []loginproxy.Identity{{ARN: viewer}} }},
+		{"a role more", true, false, func(c *loginproxy.Config) {
 			c.Identities = append(c.Identities[:2:2], loginproxy.Identity{ARN: "arn:aws:iam::111122223333:role/third"})
 		}},
-		{"another email domain", false, provider(func(c *oidclogin.Config) { c.EmailDomains = []string{"other.example"} })},
-		{"jane's email domain", true, provider(func(c *oidclogin.Config) { c.EmailDomains = []string{"CORP.example"} })},
-		{"another client", false, provider(func(c *oidclogin.Config) { c.ClientID = "other" })},
-		{"credentials had in another way, and no renewal", false, func(c *loginproxy.Config) {
+		{"another email domain", false, false, provider(func(c *oidclogin.Config) { c.EmailDomains = []string{"other.example"} })},
+		{"jane's email domain", true, false, provider(func(c *oidclogin.Config) { c.EmailDomains = []string{"CORP.example"} })},
+		{"another client", false, false, provider(func(c *oidclogin.Config) { c.ClientID = "other" })},
+		{"credentials had in another way, and no renewal", false, false, func(c *loginproxy.Config) {
 			sources("web-identity")(c)
 			c.MaxAge = 12 * time.Hour
 		}},
-		{"logins last less than this one has", false, func(c *loginproxy.Config) { c.MaxAge = 10 * time.Minute }},
+		{"logins last less than this one has", false, true, func(c *loginproxy.Config) { c.MaxAge = 10 * time.Minute }},
 	}
 }
 
@@ -95,7 +94,7 @@ func rules(b *bed, t *testing.T) []struct {
 func TestOtherRulesReachLivingSessions(t *testing.T) {
 	b := newBed(t, func(c *loginproxy.Config) { c.Policy = policy(t, goodPolicy) })
 	b.idp.SetClient(fakeidp.Client{ID: "dashboard", Secret: "client-secret"})
-	for _, row := range rules(b, t) {
+	for _, row := range b.rules(t) {
 		t.Run(row.reason, func(t *testing.T) {
 			br, picker := b.undecided(t)
 			br.submit(picker, "/login/oauth", "role", admin)
@@ -129,6 +128,9 @@ func TestOtherRulesReachLivingSessions(t *testing.T) {
 			}
 			if row.fits {
 				return
+			}
+			if !row.aged && !b.logged("no session that fits the configuration: ") {
+				t.Error("the log does not say why")
 			}
 			if a := other.page("/pods"); a.StatusCode != http.StatusFound || a.location() != "/login?return_to=%2Fpods" {
 				t.Errorf("a page leads to %d %q, want the login", a.StatusCode, a.location())
@@ -230,6 +232,12 @@ func TestCredentialsFromElsewhereAreNotUsed(t *testing.T) {
 	b.upstream.took()
 	if a := other.get("/x"); a.StatusCode != http.StatusServiceUnavailable || b.upstream.took() != nil {
 		t.Errorf("while no others can be had: status %d", a.StatusCode)
+	}
+	b.clock.Add(time.Minute)
+	b.idp.Behave(func(x *fakeidp.Behavior) { x.TokenError = "invalid_grant" })
+	b.amend(t, br, func(s *session.Session) { s.IDToken = "spent" })
+	if a := other.get("/x"); a.StatusCode != http.StatusUnauthorized || b.upstream.took() != nil {
+		t.Errorf("when none can be had any more: status %d", a.StatusCode)
 	}
 }
 

@@ -1,12 +1,15 @@
 package loginproxy_test
 
 import (
+	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeidp"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/webidentity"
 )
 
@@ -56,12 +59,41 @@ func TestARenewalHoldsNobodyUp(t *testing.T) {
 	close(gate)
 	eventually(t, "renewal", func() bool { s, _ := b.session(t, br); return s.Credentials.AccessKeyID == "ASIAADMIN0002" })
 	old, _ := b.session(t, br)
-	b.token(t, br)
+	if token := b.token(t, br); !strings.Contains(signedURL(t, token), "ASIAADMIN0002") {
+		t.Error("the token is that of the old credentials")
+	}
 	b.clock.Add(56 * time.Minute)
 	b.token(t, br)
 	eventually(t, "another renewal", func() bool { s, _ := b.session(t, br); return s.Credentials.AccessKeyID == "ASIAADMIN0003" })
 	if s, _ := b.session(t, br); s.RefreshToken == old.RefreshToken || s.IDToken == old.IDToken {
 		t.Error("the tokens of the provider are the old ones")
+	}
+}
+
+// signedURL is what a bearer header holds.
+func signedURL(t *testing.T, bearer string) string {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(bearer, "Bearer k8s-aws-v1."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestCredentialsThatEndEndTheSession where nothing renews them, whatever else is
+// said of how long it lasts.
+func TestCredentialsThatEndEndTheSession(t *testing.T) {
+	b := newBed(t)
+	br := b.signedIn(t, "jane", admin)
+	b.amend(t, br, func(s *session.Session) { s.RefreshToken = "" })
+	b.clock.Add(59 * time.Minute)
+	b.token(t, br)
+	b.clock.Add(2 * time.Minute)
+	if a := br.get("/x"); a.StatusCode != http.StatusUnauthorized {
+		t.Errorf("status %d", a.StatusCode)
+	}
+	if _, ok := b.session(t, br); ok {
+		t.Error("the session is still there")
 	}
 }
 
@@ -168,5 +200,26 @@ func TestWhatEndsASession(t *testing.T) {
 				t.Errorf("the upstream got %v", got)
 			}
 		})
+	}
+}
+
+// TestALoginThatAWSFindsTooOld is renewed once more, not put to AWS again.
+func TestALoginThatAWSFindsTooOld(t *testing.T) {
+	b := newBed(t)
+	br := b.signedIn(t, "jane", admin)
+	b.aws.set(func(a *aws) { a.err = webidentity.ErrExpiredLogin })
+	calls := b.idp.Calls()[fakeidp.Token]
+	b.clock.Add(55 * time.Minute)
+	b.token(t, br)
+	eventually(t, "the refusal", func() bool { return b.logged("Renewing credentials") })
+	b.aws.set(func(a *aws) { a.err = nil })
+	eventually(t, "renewal", func() bool {
+		b.clock.Add(time.Second)
+		b.token(t, br)
+		s, _ := b.session(t, br)
+		return s.Credentials.AccessKeyID == "ASIAADMIN0003"
+	})
+	if got := b.idp.Calls()[fakeidp.Token] - calls; got != 2 {
+		t.Errorf("%d refreshes, want another one for the login that was too old", got)
 	}
 }

@@ -2,6 +2,7 @@ package loginproxy_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeidp"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/loginproxy"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/session"
 )
 
 // socket is an open WebSocket, or another long answer.
@@ -192,4 +194,40 @@ func TestManyWebSocketsAreHeld(t *testing.T) {
 		s.closes(t, since)
 	}
 	t.Logf("%d WebSockets closed within %s of the logout", many, time.Since(since))
+}
+
+// deaf is a store that announces no ends.
+type deaf struct{ loginproxy.Store }
+
+func (deaf) Watch(ctx context.Context, _ func(string), _ func()) error {
+	<-ctx.Done()
+	return nil
+}
+
+// TestARequestThatFindsNoSessionClosesWhatItHadOpen: the word of its end may be
+// lost on the way.
+func TestARequestThatFindsNoSessionClosesWhatItHadOpen(t *testing.T) {
+	b := newBed(t, func(c *loginproxy.Config) { c.Sessions = deaf{c.Sessions} })
+	br := b.signedIn(t, "jane", admin)
+	s := webSocket(t, b.address(), br.cookies[cookie])
+	if _, err := b.store.End(t.Context(), session.ID(br.cookies[cookie])); err != nil {
+		t.Fatal(err)
+	}
+	s.echoes(t)
+	br.get("/x")
+	if took := s.closes(t, time.Now()); took > time.Second {
+		t.Errorf("closed after %s", took)
+	}
+}
+
+// TestAnEndThatFailsIsLogged as an error: the session goes on in the store.
+func TestAnEndThatFailsIsLogged(t *testing.T) {
+	f := &failing{}
+	b := newBed(t, func(c *loginproxy.Config) { f.Store, c.Sessions = c.Sessions, f })
+	br := b.signedIn(t, "jane", admin)
+	form := br.page("/login")
+	f.set(func(f *failing) { f.end = session.ErrUnavailable })
+	if a := br.submit(form, "/login/logout"); a.StatusCode != http.StatusServiceUnavailable || !b.logged(`"msg"="Ending a session" "error"=`) {
+		t.Errorf("status %d, log:\n%s", a.StatusCode, b.log)
+	}
 }

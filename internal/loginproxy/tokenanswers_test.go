@@ -20,8 +20,15 @@ import (
 // scripted is the way to a provider whose token endpoint answers what it is told.
 type scripted struct {
 	mu     sync.Mutex
-	script func() (*http.Response, error) // nil: the provider itself answers
-	calls  int                            // that the script has answered
+	script *says // nil: the provider itself answers
+	calls  int   // that the script has answered
+}
+
+// says is an answer of a token endpoint, or none.
+type says struct {
+	status int
+	body   string
+	err    error
 }
 
 func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -31,10 +38,16 @@ func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
 		return http.DefaultTransport.RoundTrip(r)
 	}
 	s.calls++
-	return s.script()
+	if s.script.err != nil {
+		return nil, s.script.err
+	}
+	return &http.Response{
+		StatusCode: s.script.status, Body: io.NopCloser(strings.NewReader(s.script.body)),
+		Header: http.Header{"Content-Type": {"application/json"}},
+	}, nil
 }
 
-func (s *scripted) answer(script func() (*http.Response, error)) {
+func (s *scripted) answer(script *says) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.script, s.calls = script, 0
@@ -44,16 +57,6 @@ func (s *scripted) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
-}
-
-// says is an answer of a token endpoint.
-func says(status int, body string) func() (*http.Response, error) {
-	return func() (*http.Response, error) {
-		return &http.Response{
-			StatusCode: status, Body: io.NopCloser(strings.NewReader(body)),
-			Header: http.Header{"Content-Type": {"application/json"}},
-		}, nil
-	}
 }
 
 func oauthError(code string) string {
@@ -86,52 +89,52 @@ func TestEveryAnswerOfATokenEndpoint(t *testing.T) {
 	const again, denied, operate, down = "please log in again", "did not let you in", "tell the people who run it", "The login provider does not answer"
 	for _, row := range []struct {
 		reason         string
-		answer         func() (*http.Response, error)
+		answer         says
 		login, refresh who
 		says           string // to the person, at the login
 	}{
 		// RFC 6749, section 5.2
-		{"invalid_grant", says(400, oauthError("invalid_grant")), person, person, again},
-		{"invalid_client", says(401, oauthError("invalid_client")), operator, operator, operate},
-		{"unauthorized_client", says(400, oauthError("unauthorized_client")), operator, operator, operate},
-		{"unsupported_grant_type", says(400, oauthError("unsupported_grant_type")), operator, operator, operate},
-		{"invalid_scope", says(400, oauthError("invalid_scope")), operator, operator, operate},
+		{"invalid_grant", says{status: 400, body: oauthError("invalid_grant")}, person, person, again},
+		{"invalid_client", says{status: 401, body: oauthError("invalid_client")}, operator, operator, operate},
+		{"unauthorized_client", says{status: 400, body: oauthError("unauthorized_client")}, operator, operator, operate},
+		{"unsupported_grant_type", says{status: 400, body: oauthError("unsupported_grant_type")}, operator, operator, operate},
+		{"invalid_scope", says{status: 400, body: oauthError("invalid_scope")}, operator, operator, operate},
 		// Dex says so of a refresh token that it does not know any more.
-		{"invalid_request", says(400, oauthError("invalid_request")), operator, person, operate},
+		{"invalid_request", says{status: 400, body: oauthError("invalid_request")}, operator, person, operate},
 		// OpenID Connect Core 1.0, section 3.1.2.6; conditional access answers so.
-		{"login_required", says(400, oauthError("login_required")), person, person, denied},
-		{"interaction_required", says(400, oauthError("interaction_required")), person, person, denied},
-		{"consent_required", says(400, oauthError("consent_required")), person, person, denied},
-		{"account_selection_required", says(400, oauthError("account_selection_required")), person, person, denied},
-		{"access_denied", says(403, oauthError("access_denied")), person, person, denied},
+		{"login_required", says{status: 400, body: oauthError("login_required")}, person, person, denied},
+		{"interaction_required", says{status: 400, body: oauthError("interaction_required")}, person, person, denied},
+		{"consent_required", says{status: 400, body: oauthError("consent_required")}, person, person, denied},
+		{"account_selection_required", says{status: 400, body: oauthError("account_selection_required")}, person, person, denied},
+		{"access_denied", says{status: 403, body: oauthError("access_denied")}, person, person, denied},
 		// unknown ones: somebody should look
-		{"a code that nobody knows", says(400, oauthError("policy_says_no")), operator, operator, denied},
-		{"one with 403", says(403, oauthError("policy_says_no")), operator, operator, denied},
-		{"an error with 200", says(200, oauthError("bad_verification_code")), operator, operator, denied},
+		{"a code that nobody knows", says{status: 400, body: oauthError("policy_says_no")}, operator, operator, denied},
+		{"one with 403", says{status: 403, body: oauthError("policy_says_no")}, operator, operator, denied},
+		{"an error with 200", says{status: 200, body: oauthError("bad_verification_code")}, operator, operator, denied},
 		// trouble in words
-		{"temporarily_unavailable", says(400, oauthError("temporarily_unavailable")), later, later, down},
-		{"server_error", says(400, oauthError("server_error")), later, later, down},
-		{"server_error with 500", says(500, oauthError("server_error")), later, later, down},
-		{"invalid_grant with 500", says(500, oauthError("invalid_grant")), later, later, down},
+		{"temporarily_unavailable", says{status: 400, body: oauthError("temporarily_unavailable")}, later, later, down},
+		{"server_error", says{status: 400, body: oauthError("server_error")}, later, later, down},
+		{"server_error with 500", says{status: 500, body: oauthError("server_error")}, later, later, down},
+		{"invalid_grant with 500", says{status: 500, body: oauthError("invalid_grant")}, later, later, down},
 		// no OAuth
-		{"400 without JSON", says(400, "<html>"), later, later, down},
-		{"403 of a wall in between", says(403, "<html>"), later, later, down},
-		{"404", says(404, ""), later, later, down},
-		{"a redirect", says(302, ""), later, later, down},
-		{"429", says(429, oauthError("too_many_requests")), later, later, down},
-		{"502", says(502, "<html>"), later, later, down},
-		{"503", says(503, ""), later, later, down},
-		{"200 without JSON", says(200, "<html>"), later, later, down},
-		{"200 without an access token", says(200, "{}"), later, later, down},
-		{"200 without an ID token", says(200, `{"access_token": "a", "token_type": "Bearer"}`), operator, person, operate},
-		{"200 with an ID token that is none", says(200, `{"access_token": "a", "id_token": "x.y.z"}`), person, person, again},
-		{"no answer in time", func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded} }, later, later, down},
-		{"a connection that breaks off", func() (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, later, later, down},
+		{"400 without JSON", says{status: 400, body: "<html>"}, later, later, down},
+		{"403 of a wall in between", says{status: 403, body: "<html>"}, later, later, down},
+		{"404", says{status: 404, body: ""}, later, later, down},
+		{"a redirect", says{status: 302, body: ""}, later, later, down},
+		{"429", says{status: 429, body: oauthError("too_many_requests")}, later, later, down},
+		{"502", says{status: 502, body: "<html>"}, later, later, down},
+		{"503", says{status: 503, body: ""}, later, later, down},
+		{"200 without JSON", says{status: 200, body: "<html>"}, later, later, down},
+		{"200 without an access token", says{status: 200, body: "{}"}, later, later, down},
+		{"200 without an ID token", says{status: 200, body: `{"access_token": "a", "token_type": "Bearer"}`}, operator, person, operate},
+		{"200 with an ID token that is none", says{status: 200, body: `{"access_token": "a", "id_token": "x.y.z"}`}, person, person, again},
+		{"no answer in time", says{err: &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}}, later, later, down},
+		{"a connection that breaks off", says{err: io.ErrUnexpectedEOF}, later, later, down},
 	} {
 		t.Run(row.reason+"/login", func(t *testing.T) {
 			b, network, br := scriptedBed(t)
 			callback := b.begin(br, "jane", admin, "/pods")
-			network.answer(row.answer)
+			network.answer(&row.answer)
 			a := br.page(callback)
 			want := http.StatusForbidden
 			if row.login == later {
@@ -153,7 +156,7 @@ func TestEveryAnswerOfATokenEndpoint(t *testing.T) {
 		t.Run(row.reason+"/refresh", func(t *testing.T) {
 			b, network, br := scriptedBed(t)
 			b.login(br, "jane", admin)
-			network.answer(row.answer)
+			network.answer(&row.answer)
 			b.clock.Add(55*time.Minute + 30*time.Second)
 			b.renewalFails(t, br, network, row.refresh)
 		})
@@ -193,7 +196,7 @@ func (b *bed) renewalFails(t *testing.T, br *browser, network *scripted, must wh
 		t.Errorf("AWS is blamed: %q, %s", titleOf(page), body)
 	}
 	if must == later {
-		if status != 503 || page.StatusCode != 503 || !strings.Contains(page.body, "The login provider does not answer") || !strings.Contains(page.body, `href="/login"`) {
+		if status != http.StatusServiceUnavailable || page.StatusCode != http.StatusServiceUnavailable || !strings.Contains(page.body, "The login provider does not answer") || !strings.Contains(page.body, `href="/login"`) {
 			t.Errorf("a page is %d, then %d %q", status, page.StatusCode, titleOf(page))
 		}
 		if login.StatusCode != http.StatusOK || !strings.Contains(login.body, "Log out") || !strings.Contains(login.body, admin) {
@@ -222,7 +225,7 @@ func (b *bed) renewalFails(t *testing.T, br *browser, network *scripted, must wh
 func TestLoggingOutNeedsNoRenewal(t *testing.T) {
 	b, network, br := scriptedBed(t)
 	b.login(br, "jane", admin)
-	network.answer(says(503, ""))
+	network.answer(&says{status: 503, body: ""})
 	b.clock.Add(55 * time.Minute)
 	br.get("/x")
 	b.clock.Add(6 * time.Minute)
