@@ -125,7 +125,7 @@ func (p *Proxy) overdue(v *live) {
 				return
 			}
 		}
-		p.lives.end(v.key)
+		p.lives.cut(v)
 	}
 }
 

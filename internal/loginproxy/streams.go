@@ -2,6 +2,8 @@ package loginproxy
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,17 +107,22 @@ func (l *lives) refresh(v *live, s session.Session) {
 	v.present = &s
 }
 
-// end closes all that a session has open here.
+// end closes all that a session has open here, and forgets it.
 func (l *lives) end(key string) {
 	l.mu.Lock()
 	v := l.all[key]
 	delete(l.all, key)
-	var open []*stream
+	l.mu.Unlock()
 	if v != nil {
-		for s := range v.streams {
-			open = append(open, s)
-		}
+		l.cut(v)
 	}
+}
+
+// cut closes all that a session has open here. What is known of it stays, such as
+// when a renewal may be tried again.
+func (l *lives) cut(v *live) {
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(v.streams))
 	l.mu.Unlock()
 	for _, s := range open {
 		s.cut()

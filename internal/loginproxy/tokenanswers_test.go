@@ -280,3 +280,23 @@ func TestAWSThatRefusesAtARenewal(t *testing.T) {
 	eventually(t, "the end", func() bool { _, ok := b.session(t, br); return !ok })
 	eventually(t, "the reason in the log", func() bool { return b.logged(`"msg"="Renewal refused"`) && b.logged("AccessDenied") })
 }
+
+// TestClosingStreamsForgetsNoPause: what a session has open is closed when its
+// credentials have ended; the renewal that failed is not tried at once again.
+func TestClosingStreamsForgetsNoPause(t *testing.T) {
+	b := newBed(t)
+	br := b.signedIn(t, "jane", admin)
+	s := webSocket(t, b.address(), br.cookies[cookie])
+	b.aws.set(func(a *aws) { a.err = webidentity.ErrUnavailable })
+	b.clock.Add(61 * time.Minute)
+	s.closes(t, time.Now())
+	calls := b.aws.count()
+	for range 3 {
+		if a := br.get("/x"); a.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("status %d", a.StatusCode)
+		}
+	}
+	if n := b.aws.count() - calls; n != 0 {
+		t.Errorf("%d renewals at once after the one that failed", n)
+	}
+}
