@@ -30,6 +30,7 @@ var tree = layers.Table{
 			"internal/arn",
 			"internal/gzipjson",
 			"internal/layers",
+			"internal/leader",
 			"internal/session",
 			"internal/page",
 			"internal/webhookcert",
