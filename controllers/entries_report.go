@@ -40,21 +40,30 @@ func (run *refresh) entryCount() int {
 		len(run.entries.result.Removed) - len(run.entries.result.NotOurs)
 }
 
+// reasonEntriesFailed is why Applied is not true while EKS cannot be asked.
+const reasonEntriesFailed = "AccessEntriesFailed"
+
 // entriesReason is why access entries are not as they should be, empty if they
 // are.
 func (run *refresh) entriesReason() (reason, message string) {
 	switch {
 	case run.entries.err != nil:
-		return "AccessEntriesFailed", clip(run.entries.err.Error())
+		return reasonEntriesFailed, clip(run.entries.err.Error())
 	case run.entries.applyErr != nil:
-		return "AccessEntriesFailed", clip(run.entries.applyErr.Error())
+		return reasonEntriesFailed, clip(run.entries.applyErr.Error())
 	case run.entries.doubt != nil:
-		return "AccessEntriesFailed", clip(run.entries.doubt.Error())
+		return reasonEntriesFailed, clip(run.entries.doubt.Error())
 	case len(run.out.Entries.Overflow) > 0:
 		return "AccessEntriesFull", fmt.Sprintf("%d principals have no access entry: a cluster has at most %d",
 			len(run.out.Entries.Overflow), accessentry.Limit)
 	}
 	return "", ""
+}
+
+// entriesFailed: EKS did not answer, or not as it should.
+func (run *refresh) entriesFailed() bool {
+	reason, _ := run.entriesReason()
+	return reason == reasonEntriesFailed
 }
 
 // announceEntries makes events of what was done to access entries.
@@ -105,7 +114,7 @@ func (r *AWSAuthReconciler) entryEvent(run *refresh, reason, verb string, list [
 // entryMetrics are those about access entries.
 type entryMetrics struct {
 	changes *prometheus.CounterVec
-	ours    prometheus.Gauge
+	ours    *prometheus.GaugeVec
 }
 
 func newEntryMetrics(reg prometheus.Registerer, prefix string) entryMetrics {
@@ -114,9 +123,9 @@ func newEntryMetrics(reg prometheus.Registerer, prefix string) entryMetrics {
 			Name: prefix + "access_entry_changes_total",
 			Help: "Access entries of ours that were added, changed, made again, adopted or removed.",
 		}, []string{"change"}),
-		ours: prometheus.NewGauge(prometheus.GaugeOpts{Name: prefix + "access_entries", Help: "Access entries of ours in the cluster."}),
+		ours: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + "access_entries", Help: "Access entries of ours in the cluster."}, nil),
 	}
-	reg.MustRegister(m.changes, m.ours)
+	reg.MustRegister(m.changes)
 	return m
 }
 
@@ -128,5 +137,5 @@ func (m entryMetrics) refreshed(run *refresh) {
 	} {
 		m.changes.WithLabelValues(change).Add(float64(n))
 	}
-	m.ours.Set(float64(run.entryCount()))
+	m.ours.WithLabelValues().Set(float64(run.entryCount()))
 }

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestAFrozenRuleKeepsItsOwn(t *testing.T) {
 	if n := w.events.count("Warning RulesEffectiveFrozen"); n == 0 {
 		t.Errorf("no event: %q", w.events.notes)
 	}
-	if got := gaugeValue(t, w.config.Metrics.frozen); got != 1 {
+	if got := testutil.ToFloat64(w.config.Metrics.frozen); got != 1 {
 		t.Errorf("the metric says %v", got)
 	}
 	w.deleteUsers("dev-3")

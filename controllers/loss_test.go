@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +55,7 @@ func TestALostRecordIsSaid(t *testing.T) {
 	if !strings.Contains(unowned, "tmp-foo-1") || !strings.Contains(unowned, "tmp-bar-1") || strings.Contains(unowned, "alice") {
 		t.Errorf("unowned: %s", unowned)
 	}
-	if got := gaugeValue(t, w.config.Metrics.unowned); got != 2 {
+	if got := testutil.ToFloat64(w.config.Metrics.unowned); got != 2 {
 		t.Errorf("the metric says %v", got)
 	}
 
@@ -182,7 +183,7 @@ func TestAnOlderCopyRevivesNobody(t *testing.T) {
 			t.Errorf("no event says %q: %q", part, w.events.notes)
 		}
 	}
-	if got := gaugeValue(t, w.config.Metrics.revived); got < 5 {
+	if got := testutil.ToFloat64(w.config.Metrics.revived); got < 5 {
 		t.Errorf("the metric says %v", got)
 	}
 	w.pass(revivedFor)
@@ -244,7 +245,7 @@ func TestEntriesOfOthersWithoutAPrincipal(t *testing.T) {
 	if !strings.Contains(w.mapUsers(), theirs) {
 		t.Error("it was touched")
 	}
-	if got := gaugeValue(t, w.config.Metrics.orphans); got != 1 {
+	if got := testutil.ToFloat64(w.config.Metrics.orphans); got != 1 {
 		t.Errorf("the metric says %v", got)
 	}
 	if d := w.condition(ConditionDegraded); d.Status != metav1.ConditionFalse {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +15,10 @@ import (
 // Metrics are the refresher's own; all names begin with aws_auth_refresher_.
 type Metrics struct {
 	refreshes, writes, iamCalls, changes   *prometheus.CounterVec
-	lastSuccess, bytes, bytesLimit, held   prometheus.Gauge
-	leftOut, givenWay                      prometheus.Gauge
-	unproven, orphans, unowned, frozen     prometheus.Gauge
+	leader, bytesLimit                     prometheus.Gauge
+	lastSuccess, bytes, held               *prometheus.GaugeVec
+	leftOut, givenWay                      *prometheus.GaugeVec
+	unproven, orphans, unowned, frozen     *prometheus.GaugeVec
 	revived                                prometheus.Counter
 	entries, matches, condition, principal *prometheus.GaugeVec
 	account                                *prometheus.GaugeVec
@@ -48,16 +50,17 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 		writes:      counter("writes_total", "Writes of aws-auth."),
 		iamCalls:    counter("iam_list_calls_total", "Pages listed from IAM, by account, kind and result: ok or error.", "account", "kind", "result"),
 		changes:     counter("entry_changes_total", "Entries of ours that were added, changed, removed or put back.", "change"),
-		lastSuccess: gauge("last_success_timestamp_seconds", "When the last refresh ended without trouble, in Unix seconds."),
-		bytes:       gauge("aws_auth_bytes", "Size of the data of aws-auth, in bytes."),
+		leader:      gauge("leader", "Whether this replica leads: 1, or 0 while it stands by. One that stands by tells nothing of what follows from a refresh, but for last_success_timestamp_seconds."),
+		lastSuccess: gauges("last_success_timestamp_seconds", "When the last refresh of this process ended that listed IAM and wrote all that could be written, in Unix seconds. It is missing before the first."),
+		bytes:       gauges("aws_auth_bytes", "Size of the data of aws-auth, in bytes."),
 		bytesLimit:  gauge("aws_auth_limit_bytes", "The size that aws-auth is not let exceed, in bytes."),
-		held:        gauge("held_removals", "Entries that the breaker keeps in aws-auth."),
-		leftOut:     gauge("left_out", "Principals that a rule selects and that are not let in: bad names, or no room."),
-		givenWay:    gauge("given_way", "Grants that gave way to somebody else's entry."),
-		unproven:    gauge("unproven_deletions", "Principals of ours that IAM's listings lack and that are not known to be gone."),
-		orphans:     gauge("orphans", "Entries of others in aws-auth whose principal IAM does not list."),
-		unowned:     gauge("unowned", "Entries that a lost record may have said to be ours."),
-		frozen:      gauge("frozen_rules", "Rules that match more than their maxMatches, so that nobody new gets in by them."),
+		held:        gauges("held_removals", "Entries that the breaker keeps in aws-auth."),
+		leftOut:     gauges("left_out", "Principals that a rule selects and that are not let in: bad names, or no room."),
+		givenWay:    gauges("given_way", "Grants that gave way to somebody else's entry."),
+		unproven:    gauges("unproven_deletions", "Principals of ours that IAM's listings lack and that are not known to be gone."),
+		orphans:     gauges("orphans", "Entries of others in aws-auth whose principal IAM does not list."),
+		unowned:     gauges("unowned", "Entries that a lost record may have said to be ours."),
+		frozen:      gauges("frozen_rules", "Rules that match more than their maxMatches, so that nobody new gets in by them."),
 		revived: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: prefix + "revived_total", Help: "Entries that had been taken out, and that somebody wrote back.",
 		}),
@@ -73,9 +76,46 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 		limit: limit, accessEntries: newEntryMetrics(reg, prefix), eventMetrics: newEventMetrics(reg),
 	}
 	m.bytesLimit.Set(float64(limit))
-	reg.MustRegister(m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytes, m.bytesLimit, m.held,
-		m.leftOut, m.givenWay, m.unproven, m.orphans, m.unowned, m.frozen, m.revived, m.entries, m.matches, m.condition, m.principal, m.account, m.duration)
+	reg.MustRegister(m.leader, m.refreshes, m.writes, m.iamCalls, m.changes, m.lastSuccess, m.bytesLimit, m.revived, m.duration)
+	for _, state := range m.states() {
+		reg.MustRegister(state)
+	}
 	return m
+}
+
+// Leading tells that this process refreshes.
+func (m *Metrics) Leading() { m.leader.Set(1) }
+
+// StandingBy tells that this process does not refresh, and takes back what it
+// told about aws-auth and IAM as the leader: by now that may be another one's to
+// say. It must not be called while a refresh is under way. When the last refresh
+// succeeded stays told: it is the truth while nobody leads.
+func (m *Metrics) StandingBy() {
+	m.leader.Set(0)
+	for _, state := range m.states() {
+		state.Reset()
+	}
+}
+
+// states are the gauges of what the last refresh found.
+func (m *Metrics) states() []*prometheus.GaugeVec {
+	return []*prometheus.GaugeVec{
+		m.bytes, m.held, m.leftOut, m.givenWay, m.unproven, m.orphans, m.unowned, m.frozen,
+		m.entries, m.matches, m.condition, m.principal, m.account, m.accessEntries.ours,
+	}
+}
+
+// succeeded: the refresh ended, and wrote all that could be written. What there
+// is no room for, or what only a person can mend, makes it Degraded; that nobody
+// answers, in IAM, EKS or the API server, makes it no success.
+func (r *AWSAuthReconciler) succeeded(run *refresh) bool {
+	if run.err != nil || run.out.Result.Document == nil || run.entriesFailed() {
+		return false
+	}
+	return run.rules.set == nil || slices.ContainsFunc(r.known.listings, func(l principals.Listing) bool {
+		_, err := failure(l)
+		return err == nil
+	})
 }
 
 func (m *Metrics) listed(l principals.Listing) {
@@ -105,7 +145,7 @@ func (m *Metrics) listedAccount(l principals.Listing) {
 	}
 }
 
-func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
+func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition, success bool) {
 	result := "ok"
 	for _, c := range conditions {
 		value := 0.0
@@ -132,24 +172,24 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition) {
 	if run.out.Result.Document == nil {
 		return
 	}
-	if result == "ok" {
-		m.lastSuccess.Set(float64(run.now.UnixNano()) / float64(time.Second))
+	if success {
+		m.lastSuccess.WithLabelValues().Set(float64(run.now.UnixNano()) / float64(time.Second))
 	}
 	m.accessEntries.refreshed(run)
-	m.bytes.Set(float64(run.document().Size()))
-	m.held.Set(float64(len(run.out.Removal.Held)))
-	m.leftOut.Set(float64(len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow)))
-	m.givenWay.Set(float64(len(run.out.Conflicts)))
-	m.unproven.Set(float64(len(run.out.Removal.Verify)))
-	m.orphans.Set(float64(len(run.orphaned)))
-	m.unowned.Set(float64(len(run.unowned())))
 	frozen := 0
 	for _, c := range run.out.Evaluation.Rules {
 		if c.Frozen {
 			frozen++
 		}
 	}
-	m.frozen.Set(float64(frozen))
+	for state, value := range map[*prometheus.GaugeVec]int{
+		m.bytes: run.document().Size(), m.held: len(run.out.Removal.Held), m.givenWay: len(run.out.Conflicts),
+		m.leftOut:  len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow),
+		m.unproven: len(run.out.Removal.Verify), m.orphans: len(run.orphaned), m.unowned: len(run.unowned()),
+		m.frozen: frozen,
+	} {
+		state.WithLabelValues().Set(float64(value))
+	}
 	ours, others := run.counts()
 	for _, kind := range rules.Kinds() {
 		m.entries.WithLabelValues(string(kind), "ours").Set(float64(ours[kind]))

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"strings"
 	"testing"
 
@@ -25,10 +26,10 @@ func TestNumbersAreOfWhatStandsThere(t *testing.T) {
 		if got := w.get("aws-auth-refresher-status").Data["summary"]; !strings.HasPrefix(got, summary) {
 			w.Errorf("summary is %q, want %q", got, summary)
 		}
-		if got := gaugeValue(t, w.config.Metrics.entries.WithLabelValues("user", "ours")); got != ours {
+		if got := testutil.ToFloat64(w.config.Metrics.entries.WithLabelValues("user", "ours")); got != ours {
 			w.Errorf("the metric says %v, want %v", got, ours)
 		}
-		if got := gaugeValue(t, w.config.Metrics.bytes); int(got) != len(w.mapUsers())+len("mapUsers") && int(got) != len(w.mapUsers()) {
+		if got := testutil.ToFloat64(w.config.Metrics.bytes); int(got) != len(w.mapUsers())+len("mapUsers") && int(got) != len(w.mapUsers()) {
 			w.Errorf("the size is %v, aws-auth has %d", got, len(w.mapUsers()))
 		}
 		if c := w.condition(ConditionApplied); c.Status != metav1.ConditionFalse {
@@ -60,7 +61,7 @@ func TestThereIsNoAWSAuth(t *testing.T) {
 	if got := w.get("aws-auth-refresher-status").Data["summary"]; !strings.HasPrefix(got, "there is no aws-auth; not written yet: 2 to add") {
 		t.Errorf("summary is %q", got)
 	}
-	if got := gaugeValue(t, w.config.Metrics.entries.WithLabelValues("user", "ours")); got != 0 {
+	if got := testutil.ToFloat64(w.config.Metrics.entries.WithLabelValues("user", "ours")); got != 0 {
 		t.Errorf("the metric says %v", got)
 	}
 }

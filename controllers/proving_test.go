@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func TestDeletionsThatCannotBeProven(t *testing.T) {
 	if n := w.events.count("Warning DeletionsProvenDenied"); n != 1 {
 		t.Errorf("%d events: %q", n, w.events.notes)
 	}
-	if got := gaugeValue(t, w.config.Metrics.unproven); got != 20 {
+	if got := testutil.ToFloat64(w.config.Metrics.unproven); got != 20 {
 		t.Errorf("the metric says %v", got)
 	}
 	if waiting := w.get("aws-auth-refresher-status").Data["waiting"]; strings.Count(waiting, "AccessDenied") < 3 {

@@ -13,10 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/util/wait"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,9 +36,11 @@ const (
 	maxHistory     = 100
 )
 
-// beginning is the time in which an error means that the options are wrong;
-// losing the Lease takes longer.
-const beginning = 5 * time.Second
+// How long whatever is under way may take to stop.
+const (
+	stopWithin   = 30 * time.Second
+	untilStopped = time.Duration(-1) // as long as it takes
+)
 
 // ControllerOptions configure the command controller.
 type ControllerOptions struct {
@@ -154,7 +154,8 @@ type ControllerDeps struct {
 
 // RunController runs until ctx ends. Trouble with AWS or the API server does
 // not end it, a lost Lease neither: it then stands by again. An error means
-// that it could not begin: bad options, or an address that is taken.
+// that it could not begin, with bad options or an address that is taken, or that
+// it did not stop writing after it had lost the Lease.
 func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps) error {
 	if err := o.Validate(); err != nil {
 		return err
@@ -186,55 +187,40 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 			return err
 		}
 	}
-	began := time.Now()
-	err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (done bool, err error) {
-		err = runManager(ctx, o, deps, config)
-		if ctx.Err() == nil && time.Since(began) < beginning {
-			return false, err
-		}
-		deps.Log.Info("the manager ended", "standingBy", ctx.Err() == nil, "reason", fmt.Sprint(err))
-		return ctx.Err() != nil, nil
-	})
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // stopping is no error
-	}
-	return err
+	return runManager(ctx, o, deps, config)
 }
 
+// runManager runs what every replica does for as long as the process lives:
+// answer probes, metrics and the webhook, and stand for election.
 func runManager(ctx context.Context, o ControllerOptions, deps ControllerDeps, config controllers.Config) error {
-	grace := 30 * time.Second
 	mgr, err := ctrl.NewManager(deps.Cluster, ctrl.Options{
-		Logger:                        deps.Log,
-		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       o.Namespace,
-		LeaderElectionResourceLock:    resourcelock.LeasesResourceLock,
-		LeaderElectionReleaseOnCancel: true,
-		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress:        o.ProbeAddress,
-		GracefulShutdownTimeout:       &grace,
+		Logger:                  deps.Log,
+		Metrics:                 metricsserver.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:  o.ProbeAddress,
+		GracefulShutdownTimeout: new(stopWithin),
 	})
 	if err != nil {
 		return fmt.Errorf("configuring the manager: %w", err)
 	}
-	config.Events = mgr.GetEventRecorder("aws-auth-refresher")
-	if o.EventsQueueURL != "" {
-		if config.Announcements, err = listenTo(o.EventsQueueURL, mgr, deps, config.Metrics); err != nil {
-			return err
-		}
-	}
-	reconciler := controllers.NewReconciler(config)
-	if err := reconciler.SetupWithManager(mgr); err != nil {
-		return fmt.Errorf("configuring the controller: %w", err)
-	}
 	if err := o.addTo(mgr, deps, config); err != nil {
 		return err
+	}
+	t := newTerms(o, deps, config)
+	// Leader election reports through the core group, where what happens to a
+	// Lease has its place.
+	t.events = mgr.GetEventRecorderFor("aws-auth-refresher") //nolint:staticcheck // resourcelock knows no other
+	if err := mgr.Add(t); err != nil {
+		return fmt.Errorf("configuring the election: %w", err)
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("refreshed", reconciler.Ready(mgr.Elected())); err != nil {
+	if err := mgr.AddReadyzCheck("refreshed", t.ready); err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // stopping is no error
+	}
+	return err
 }

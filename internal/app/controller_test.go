@@ -93,7 +93,8 @@ func TestController(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCreateUser(t, emulator, "tmp-foo-2")
-	eventually(t, "the Lease is lost", func() bool { return logs.has("\"standingBy\"=true") })
+	eventually(t, "the Lease is lost", func() bool { return logs.has("leading no longer") })
+	expectOnlyWhatAStandbyKnows(t, probes, metrics)
 	if err := bed.StartAPIServer(); err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +120,31 @@ func TestController(t *testing.T) {
 	lease, err := leaseHolder(t)
 	if err != nil || lease != "" {
 		t.Errorf("the Lease is held by %q (%v) after a graceful stop", lease, err)
+	}
+	for _, complaint := range []string{"address already in use", "leader election lost"} {
+		if logs.has(complaint) {
+			t.Errorf("it complains: %s", complaint)
+		}
+	}
+}
+
+// expectOnlyWhatAStandbyKnows: who has lost the Lease answers as before, and says
+// no more of aws-auth and IAM than when a refresh succeeded last.
+func expectOnlyWhatAStandbyKnows(t *testing.T, probes, metrics string) {
+	t.Helper()
+	if code := get("http://" + probes + "/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz answers %d", code)
+	}
+	text := body("http://" + metrics + "/metrics")
+	for _, part := range []string{"aws_auth_refresher_leader 0\n", "aws_auth_refresher_last_success_timestamp_seconds 1"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("the metrics of a former leader lack %q", part)
+		}
+	}
+	for _, state := range []string{"condition", "entries", "held_removals", "left_out", "principals", "account_listed", "rule_matches", "aws_auth_bytes"} {
+		if strings.Contains(text, "\naws_auth_refresher_"+state) {
+			t.Errorf("a former leader still tells %s", state)
+		}
 	}
 }
 

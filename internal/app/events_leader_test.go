@@ -77,6 +77,10 @@ func listen(t *testing.T, emulator *fakeaws.Server, namespace string) *listener 
 		if err := <-ended; err != nil {
 			t.Errorf("stopped with %v", err)
 		}
+		// Whether it led or waited for its turn.
+		if l.logs.has("leader election lost") {
+			t.Error("a replica that is told to stop complains that it does not lead")
+		}
 	})
 	return l
 }
@@ -127,7 +131,7 @@ func TestOnlyTheLeaderReceives(t *testing.T) {
 	}
 
 	holdLease(t, all, namespace, "somebody else")
-	eventually(t, "the leader stands by", func() bool { return leader.logs.has(`"standingBy"=true`) })
+	eventually(t, "the leader stands by", func() bool { return leader.logs.has("leading no longer") })
 	// A call that was under way is over by then, on the queue's side, too: it
 	// could take a message with it.
 	asksOn(t, leader, standby)

@@ -13,6 +13,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
+// beginning is how long an API server that is starting may refuse what it will
+// allow.
+const beginning = 5 * time.Second
+
 // canBeElected refuses a namespace that is not there, or in which the Lease may
 // not be used: waiting for it would never end. An API server that is starting
 // allows nothing for a moment, so that is refused only if it lasts for as long
