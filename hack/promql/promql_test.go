@@ -22,6 +22,7 @@ const (
 	alertsPath    = "../../deploy/chart/files/alerts.yaml"
 	dashboardPath = "../../deploy/chart/files/dashboard.json"
 	metricsPath   = "../../docs/metrics.md"
+	readmePath    = "../../README.md"
 )
 
 // metrics are the labels of each series.

@@ -1,0 +1,182 @@
+package promql_test
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+)
+
+// now is when the alerts are asked.
+var now = time.Unix(1_800_000_000, 0)
+
+// scraped are the series of now, as they are written in PromQL.
+type scraped map[string]float64
+
+// Querier makes a storage of it.
+func (s scraped) Querier(int64, int64) (storage.Querier, error) { return querier{s}, nil }
+
+type querier struct{ series scraped }
+
+func (querier) Close() error { return nil }
+
+func (querier) LabelValues(context.Context, string, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return nil, nil, nil
+}
+
+func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	var found set
+	for text, value := range q.series {
+		metric, err := parser.ParseMetric(text)
+		if err != nil {
+			return storage.ErrSeriesSet(err)
+		}
+		if slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(metric.Get(m.Name)) }) {
+			continue
+		}
+		found.left = append(found.left, promql.NewStorageSeries(promql.Series{
+			Metric: metric, Floats: []promql.FPoint{{T: now.UnixMilli(), F: value}},
+		}))
+	}
+	return &found
+}
+
+// set is a storage.SeriesSet.
+type set struct {
+	at   storage.Series
+	left []storage.Series
+}
+
+func (s *set) Next() bool {
+	if len(s.left) == 0 {
+		return false
+	}
+	s.at, s.left = s.left[0], s.left[1:]
+	return true
+}
+
+func (s *set) At() storage.Series              { return s.at }
+func (*set) Err() error                        { return nil }
+func (*set) Warnings() annotations.Annotations { return nil }
+
+func refresher(name, rest, instance string) string {
+	return "aws_auth_refresher_" + name + `{cluster="prod",instance="` + instance + `"` + rest + "}"
+}
+
+// TestWhichAlertsFire asks every alert about clusters whose replicas are in
+// different states.
+func TestWhichAlertsFire(t *testing.T) {
+	const minute = 60
+	ago := func(seconds float64) float64 { return float64(now.Unix()) - seconds }
+	leads := func(instance string, degraded, success float64) scraped {
+		return scraped{
+			refresher("leader", "", instance):                                1,
+			refresher("condition", `,type="Degraded"`, instance):             degraded,
+			refresher("condition", `,type="RulesAccepted"`, instance):        1,
+			refresher("held_removals", "", instance):                         0,
+			refresher("account_listed", `,account="123456789012"`, instance): 1,
+			refresher("last_success_timestamp_seconds", "", instance):        success,
+			refresher("aws_auth_bytes", "", instance):                        1000,
+			refresher("aws_auth_limit_bytes", "", instance):                  1_000_000,
+		}
+	}
+	standsBy := scraped{refresher("leader", "", "b"): 0, refresher("aws_auth_limit_bytes", "", "b"): 1_000_000}
+	formerly := func(success float64) scraped {
+		return scraped{
+			refresher("leader", "", "b"): 0, refresher("last_success_timestamp_seconds", "", "b"): success,
+			refresher("aws_auth_limit_bytes", "", "b"): 1_000_000,
+		}
+	}
+	for _, tt := range []struct {
+		reason   string
+		replicas []scraped
+		want     []string
+	}{
+		{"nothing runs", nil, []string{"AWSAuthRefresherAbsent"}},
+		{"one leads, one never did", []scraped{leads("a", 0, ago(5)), standsBy}, nil},
+		{"one leads, one did an hour ago", []scraped{leads("a", 0, ago(5)), formerly(ago(60 * minute))}, nil},
+		{"the leader needs a person, and refreshes", []scraped{leads("a", 1, ago(5)), standsBy}, []string{"AWSAuthRefresherDegraded"}},
+		{"the leader's refreshes hang", []scraped{leads("a", 1, ago(20*minute)), standsBy}, []string{"AWSAuthRefresherDegraded", "AWSAuthRefresherStale"}},
+		{"nobody has led for twenty minutes", []scraped{formerly(ago(20 * minute))}, []string{"AWSAuthRefresherStale"}},
+		{"the leader has not succeeded yet, but the one before", []scraped{without(leads("a", 1, 0)), formerly(ago(2 * minute))}, []string{"AWSAuthRefresherDegraded"}},
+		{"nobody has ever succeeded", []scraped{without(leads("a", 1, 0)), standsBy}, []string{"AWSAuthRefresherDegraded", "AWSAuthRefresherNeverSucceeded"}},
+		{"nobody is elected", []scraped{standsBy}, []string{"AWSAuthRefresherNeverSucceeded"}},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			all := scraped{}
+			for _, replica := range tt.replicas {
+				for series, value := range replica {
+					all[series] = value
+				}
+			}
+			var got []string
+			for _, r := range alerts(t) {
+				if fires(t, all, r.Expr) {
+					got = append(got, r.Alert)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("there fire %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestTheSimpleAlertsOfTheReadme fire when the leader is in trouble, and not
+// because of a replica that led an hour ago.
+func TestTheSimpleAlertsOfTheReadme(t *testing.T) {
+	found := regexp.MustCompile("Two alerts go a long way: `(.+?)` and `(.+?)`").FindStringSubmatch(read(t, readmePath))
+	if found == nil {
+		t.Fatal("the README has no two alerts")
+	}
+	leader, condition := refresher("leader", "", "a"), refresher("condition", `,type="Degraded"`, "a")
+	success, formerly := refresher("last_success_timestamp_seconds", "", "a"), refresher("last_success_timestamp_seconds", "", "b")
+	now := float64(now.Unix())
+	for _, expression := range found[1:] {
+		if world := (scraped{leader: 1, condition: 0, success: now - 5, formerly: now - 3600}); fires(t, world, expression) {
+			t.Errorf("%s fires while all is well", expression)
+		}
+		if world := (scraped{leader: 1, condition: 1, success: now - 600, formerly: now - 3600}); !fires(t, world, expression) {
+			t.Errorf("%s does not fire", expression)
+		}
+	}
+}
+
+// without takes the last success out.
+func without(s scraped) scraped {
+	for series := range s {
+		if strings.Contains(series, "last_success") {
+			delete(s, series)
+		}
+	}
+	return s
+}
+
+func fires(t *testing.T, world scraped, expression string) bool {
+	t.Helper()
+	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1000, Timeout: time.Minute})
+	defer func() { _ = engine.Close() }()
+	query, err := engine.NewInstantQuery(t.Context(), world, nil, expression, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer query.Close()
+	vector, err := query.Exec(t.Context()).Vector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(vector) > 0
+}
