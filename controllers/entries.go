@@ -192,7 +192,9 @@ func (r *AWSAuthReconciler) applyEntries(ctx context.Context, run *refresh) erro
 		return nil
 	}
 	// A record that cannot be written stays ahead, and the next refresh asks EKS.
-	state, err := r.store.writeRecord(context.WithoutCancel(ctx), run.state, run.record, result.Record)
+	storing, stop := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer stop()
+	state, err := r.store.writeRecord(storing, run.state, run.record, result.Record)
 	if err != nil {
 		run.log.V(1).Info("the record of access entries is written later", "reason", err.Error())
 		return nil

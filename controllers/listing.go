@@ -27,6 +27,7 @@ type listing struct {
 	needs  rules.Needs
 	begun  time.Time
 
+	cancel func()
 	done   chan struct{} // closed once result is there
 	result principals.Listing
 	late   bool // nobody waits for it
@@ -42,6 +43,14 @@ type listings struct {
 
 func newListings() listings { return listings{ended: make(chan struct{}, 1)} }
 
+// drop forgets the listing under way: it began too early.
+func (s *listings) drop() {
+	if s.underWay != nil {
+		s.underWay.cancel()
+		s.underWay = nil
+	}
+}
+
 // start begins a listing.
 func (s *listings) start(ctx context.Context, lister Lister, l listing) {
 	if s.life != nil {
@@ -52,7 +61,7 @@ func (s *listings) start(ctx context.Context, lister Lister, l listing) {
 	if s.life != nil {
 		stop = context.AfterFunc(s.life, cancel)
 	}
-	l.done = make(chan struct{})
+	l.done, l.cancel = make(chan struct{}), cancel
 	s.underWay = &l
 	go func() {
 		defer cancel()

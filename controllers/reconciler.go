@@ -54,7 +54,8 @@ type AWSAuthReconciler struct {
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
 	announced    map[string]string
-	historyErr   error // why the last version could not be kept
+	historyErr   error  // why the last version could not be kept
+	stateSeen    string // version of the state ConfigMap after the last refresh
 	ready        chan struct{}
 }
 
@@ -117,8 +118,8 @@ type refresh struct {
 // Reconcile does one refresh: on time, or because a ConfigMap changed. It
 // returns an error only for trouble with the API server, which is worth an
 // early retry; everything else waits for the next interval and is reported.
-func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+func (r *AWSAuthReconciler) Reconcile(term context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	ctx, cancel := context.WithTimeout(term, refreshTimeout)
 	defer cancel()
 	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit, maxRemovals: limits(r.Removal)}
 	run.err = r.refresh(ctx, run)
@@ -126,9 +127,13 @@ func (r *AWSAuthReconciler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctrl.Result{}, nil // stopping: no status about that
 	}
-	reportCtx, cancelReport := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	// A refresh that took too long is told about, and one of a former leader not.
+	reportCtx, cancelReport := context.WithTimeout(term, reportTimeout)
 	defer cancelReport()
 	statusErr := r.report(reportCtx, run)
+	if term.Err() != nil {
+		return ctrl.Result{}, nil
+	}
 	r.markReady()
 	if err := errors.Join(retriable(run.err), statusErr); err != nil {
 		return ctrl.Result{}, err
@@ -145,13 +150,15 @@ func retriable(err error) error {
 }
 
 func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
+	// First the record: rules that are older than it would take out whom another
+	// leader let in by newer ones.
+	state, record, recordErr := r.store.readRecord(ctx)
 	cm, err := r.store.get(ctx, r.Names.Rules)
 	if err != nil {
 		return err
 	}
 	// Rules are judged even where the record cannot be read: people should see
 	// both mistakes.
-	state, record, recordErr := r.store.readRecord(ctx)
 	if recordErr == nil {
 		run.entries.record, recordErr = readEntries(state)
 	}
@@ -169,6 +176,8 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 			return err
 		}
 	}
+	r.heedOthers(r.stateSeen, state)
+	defer func() { r.stateSeen = stateVersion(run.state) }()
 	r.list(ctx, run)
 	r.look(ctx, run)
 	if err := r.write(ctx, run); err != nil {
