@@ -73,18 +73,7 @@ func TestController(t *testing.T) {
 		cm, err := core.ConfigMaps("kube-system").Get(t.Context(), "aws-auth-refresher-status", metav1.GetOptions{})
 		return err == nil && strings.HasPrefix(cm.Data["summary"], "1 users and 0 roles of ours")
 	})
-	eventually(t, "an event says so", func() bool {
-		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range events.Items {
-			if e.Reason == "EntriesAdded" && e.InvolvedObject.Name == "aws-auth-refresher" {
-				return true
-			}
-		}
-		return false
-	})
+	eventually(t, "an event says so", func() bool { return added(t, core, "") })
 	if text := body("http://" + metrics + "/metrics"); !strings.Contains(text, `aws_auth_refresher_entries{kind="user",owner="ours"} 1`) {
 		t.Errorf("the metrics do not count the entry")
 	}
@@ -101,12 +90,7 @@ func TestController(t *testing.T) {
 	eventually(t, "it goes on after the API server was away", func() bool { return strings.Contains(mapUsers(t, core), "user/tmp-foo-2\n") })
 
 	expectHistory(t, core, emulator)
-	eventually(t, "the second user's event names the second user", func() bool {
-		events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
-			return e.Reason == "EntriesAdded" && strings.Contains(e.Message, "tmp-foo-2")
-		})
-	})
+	eventually(t, "the second user's event names the second user", func() bool { return added(t, core, "tmp-foo-2") })
 
 	stop()
 	select {
@@ -121,11 +105,7 @@ func TestController(t *testing.T) {
 	if err != nil || lease != "" {
 		t.Errorf("the Lease is held by %q (%v) after a graceful stop", lease, err)
 	}
-	for _, complaint := range []string{"address already in use", "leader election lost"} {
-		if logs.has(complaint) {
-			t.Errorf("it complains: %s", complaint)
-		}
-	}
+	logs.hasNot(t, "address already in use", "leader election lost")
 }
 
 // expectOnlyWhatAStandbyKnows: who has lost the Lease answers as before, and says
@@ -146,6 +126,15 @@ func expectOnlyWhatAStandbyKnows(t *testing.T, probes, metrics string) {
 			t.Errorf("a former leader still tells %s", state)
 		}
 	}
+}
+
+// added tells whether an event on the rules names whom was added.
+func added(t *testing.T, core corev1client.CoreV1Interface, name string) bool {
+	t.Helper()
+	events, err := core.Events("kube-system").List(t.Context(), metav1.ListOptions{})
+	return err == nil && slices.ContainsFunc(events.Items, func(e corev1.Event) bool {
+		return e.Reason == "EntriesAdded" && e.InvolvedObject.Name == "aws-auth-refresher" && strings.Contains(e.Message, name)
+	})
 }
 
 // expectHistory: with its rights the controller can make the history, and add to
@@ -197,6 +186,16 @@ func (l *logLines) has(part string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.lines.String(), part)
+}
+
+// hasNot: there was no such complaint.
+func (l *logLines) hasNot(t *testing.T, complaints ...string) {
+	t.Helper()
+	for _, complaint := range complaints {
+		if l.has(complaint) {
+			t.Errorf("it complains: %s", complaint)
+		}
+	}
 }
 
 func freeAddress(t *testing.T) string {

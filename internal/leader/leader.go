@@ -154,14 +154,17 @@ func (c Config) lead(working context.Context, lose func(), over <-chan struct{},
 	go func() { ended <- work(working) }()
 	select {
 	case err := <-ended:
-		c.Log.Info("the work ended, so the Lease is given up", "reason", fmt.Sprint(err))
+		c.Log.Error(err, "the work has ended, so the Lease is given up")
 		return nil
 	case <-working.Done():
 	case <-over:
 	}
 	lose()
 	select {
-	case <-ended:
+	case err := <-ended:
+		if err != nil {
+			c.Log.Error(err, "the work did not end well")
+		}
 		c.Log.Info("leading no longer")
 		return nil
 	case <-time.After(c.Grace):

@@ -69,7 +69,7 @@ func (w *wire) later(r *http.Request, open <-chan struct{}) (*http.Response, err
 	}
 	w.late.Go(func() {
 		<-open
-		resp, err := w.next.RoundTrip(arriving)
+		resp, err := w.next.RoundTrip(arriving) //nolint:bodyclose // whoever still waits closes it
 		answers <- answer{resp, err}
 	})
 	select {
