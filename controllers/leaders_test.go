@@ -115,7 +115,6 @@ func TestAFormerLeaderUndoesNoAccessEntry(t *testing.T) {
 	const barDev = "- arnRegex: ^arn:aws:iam::123456789012:user/tmp-bar-.*$\n  username: bar\n  groups: [testers]\n"
 	for at := 1; ; at++ {
 		w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
-		w.createUsers("alice")
 		alice := "arn:aws:iam::123456789012:user/alice"
 		_, err := w.eks.CreateAccessEntry(t.Context(), &eks.CreateAccessEntryInput{
 			ClusterName: aws.String(eksCluster), PrincipalArn: &alice, Username: aws.String("alice"), KubernetesGroups: []string{"people"},
