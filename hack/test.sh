@@ -31,7 +31,7 @@ say "running the tests; the slowest packages start a control plane of their own"
 status=0
 tool gotestsum --format "${GOTESTSUM_FORMAT:-pkgname}" --jsonfile "$work/events" -- "${race[@]}" -timeout 20m "$@" "${packages[@]}" || status=$?
 if [[ ${packages[*]} == ./... ]]; then
-  say "exchanging tokens with aws-iam-authenticator (hack/bench)"
+  say "exchanging tokens with aws-iam-authenticator, and reading aws-auth as it does (hack/bench)"
   go -C hack/bench test "${race[@]}" . || status=$?
   say "reading alerts and dashboard with Prometheus' parser (hack/promql)"
   go -C hack/promql test -count=1 "${race[@]}" . || status=$?

@@ -1,5 +1,6 @@
-// Benchmarks and exchanges of tokens with aws-iam-authenticator, in a module of
-// their own so that it never enters the program's.
+// Benchmarks, exchanges of tokens and readings of aws-auth side by side with
+// aws-iam-authenticator, in a module of their own so that it never enters the
+// program's.
 module github.com/aws-auth-refresher/aws-auth-refresher/hack/bench
 
 go 1.26.3
@@ -9,6 +10,8 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.15
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.8
+	github.com/go-logr/logr v1.4.3
+	github.com/google/go-cmp v0.7.0
 	sigs.k8s.io/aws-iam-authenticator v0.7.18
 )
 
@@ -33,7 +36,6 @@ require (
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.8 // indirect
-	github.com/go-logr/logr v1.4.3 // indirect
 	github.com/go-openapi/jsonpointer v1.0.0 // indirect
 	github.com/go-openapi/jsonreference v1.0.0 // indirect
 	github.com/go-openapi/swag v0.27.1 // indirect

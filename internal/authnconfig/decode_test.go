@@ -97,6 +97,21 @@ server:
 	}
 }
 
+// TestNoPermissionSet: sso without a value beside a role is no second answer, as
+// for aws-iam-authenticator.
+func TestNoPermissionSet(t *testing.T) {
+	for _, nothing := range []string{"", "~", "null"} {
+		var got File
+		if err := Decode([]byte("server:\n  mapRoles:\n  - rolearn: arn:aws:iam::123456789012:role/x\n    sso: "+nothing+"\n    username: x\n"), &got); err != nil {
+			t.Fatalf("%q: %v", nothing, err)
+		}
+		want := []Role{{ARN: "arn:aws:iam::123456789012:role/x", Username: "x"}}
+		if diff := cmp.Diff(want, got.Server.Roles); diff != "" {
+			t.Errorf("%q: -want +got\n%s", nothing, diff)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	const role = "arn:aws:iam::123456789012:role/"
 	for _, row := range []struct{ reason, text, want string }{
@@ -118,6 +133,9 @@ func TestRefused(t *testing.T) {
 		{"a role as a user", "server: {mapUsers: [{userARN: '" + role + "x', username: x}]}", "line 1: mapUsers: " + role + "x is not a user"},
 		{"a role with a path, which can never match", "server: {mapRoles: [{roleARN: '" + role + "a/x', username: x}]}", "write " + role + "x"},
 		{"both ARN and SSO", "server: {mapRoles: [{roleARN: '" + role + "x', sso: {permissionSetName: A, accountID: '123456789012'}, username: x}]}", "give roleARN or sso, not both"},
+		{"both ARN and an empty SSO", "server: {mapRoles: [{roleARN: '" + role + "x', sso: {}, username: x}]}", "give roleARN or sso, not both"},
+		{"both ARN and a text as SSO", "server: {mapRoles: [{roleARN: '" + role + "x', sso: plain text, username: x}]}", "sso must be a mapping of keys to values"},
+		{"no SSO after all", "server: {mapRoles: [{sso: null, username: x}]}", "roleARN or sso is missing"},
 		{"a permission set with a wildcard", "server: {mapRoles: [{sso: {permissionSetName: 'A*', accountID: '123456789012'}, username: x}]}", "is not the name of a permission set"},
 		{"a role of a short account", "server: {mapRoles: [{roleARN: 'arn:aws:iam::1:role/x', username: x}]}", `no token proves arn:aws:iam::1:role/x: "1" is not an account ID of 12 digits`},
 		{"a user of a short account", "server: {mapUsers: [{userARN: 'arn:aws:iam::1:user/x', username: x}]}", `no token proves arn:aws:iam::1:user/x: "1" is not an account ID of 12 digits`},

@@ -159,7 +159,11 @@ func (p *problems) username(n *yaml.Node, username string) {
 // data type PermissionSet.
 const permissionSet = `^[\w+=,.@-]{1,32}$`
 
+// sso reads a permission set; nil where nothing is written.
 func (p *problems) sso(n *yaml.Node) *SSO {
+	if isNull(resolve(n)) {
+		return nil
+	}
 	var s SSO
 	p.mapping(n, "sso", fields{
 		"permissionsetname": p.text(&s.PermissionSetName), "accountid": p.text(&s.AccountID), "partition": p.text(&s.Partition),

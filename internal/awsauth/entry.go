@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/authnconfig"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -46,6 +47,23 @@ func arnField(k rules.Kind) string {
 type decoded struct {
 	entries []Entry           // one per item; ARN "" where the authenticator drops the item
 	raw     []json.RawMessage // the same items whole, with fields nobody reads
+	sets    []*permissionSet  // by item of mapRoles: what stands under sso; nil for nothing
+	both    []bool            // by item: it names a role and has sso, so it is dropped
+}
+
+// permissionSet is what stands under sso: the permission set of IAM Identity
+// Center whose roles are meant. It is there, and empty, for whatever the
+// authenticator cannot read but null.
+type permissionSet struct {
+	PermissionSetName string `json:"permissionSetName"`
+	AccountID         string `json:"accountID"`
+	Partition         string `json:"partition"`
+}
+
+// check tells why the authenticator drops an item with this permission set.
+func (p *permissionSet) check() error {
+	s := authnconfig.SSO{PermissionSetName: p.PermissionSetName, AccountID: p.AccountID, Partition: p.Partition}
+	return s.Check()
 }
 
 // errNotAList says that EKS finds no entry at all under the key.
@@ -54,7 +72,8 @@ var errNotAList = errors.New("it is not a YAML list, so EKS ignores everything i
 // decode reads a value as the authenticator's ParseMap does
 // (sigs.k8s.io/aws-iam-authenticator pkg/mapper/configmap): the first YAML
 // document as JSON, then encoding/json, which keeps what has the right type
-// and leaves the rest at its zero value.
+// and leaves the rest at its zero value. Of the items it drops those without an
+// ARN, and those of mapRoles that have rolearn and sso.
 func decode(kind rules.Kind, value string) (decoded, error) {
 	text, err := yaml.ToJSON([]byte(value))
 	if err != nil {
@@ -65,20 +84,24 @@ func decode(kind rules.Kind, value string) (decoded, error) {
 		return decoded{}, errNotAList
 	}
 	var fields []struct {
-		UserARN  string   `json:"userarn"`
-		RoleARN  string   `json:"rolearn"`
-		Username string   `json:"username"`
-		Groups   []string `json:"groups"`
+		UserARN  string         `json:"userarn"`
+		RoleARN  string         `json:"rolearn"`
+		SSO      *permissionSet `json:"sso"`
+		Username string         `json:"username"`
+		Groups   []string       `json:"groups"`
 	}
 	var mistyped *json.UnmarshalTypeError
 	if err := json.Unmarshal(text, &fields); err != nil && !errors.As(err, &mistyped) {
 		return decoded{}, fmt.Errorf("it cannot be read: %w", err)
 	}
-	d.entries = make([]Entry, len(fields))
+	d.entries, d.sets, d.both = make([]Entry, len(fields)), make([]*permissionSet, len(fields)), make([]bool, len(fields))
 	for i, f := range fields {
 		e := Entry{Kind: kind, ARN: f.UserARN, Username: f.Username, Groups: f.Groups}
 		if kind == rules.Role {
-			e.ARN = f.RoleARN
+			e.ARN, d.sets[i] = f.RoleARN, f.SSO
+			if d.both[i] = f.RoleARN != "" && f.SSO != nil; d.both[i] {
+				e.ARN = ""
+			}
 		}
 		d.entries[i] = e
 	}

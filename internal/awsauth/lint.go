@@ -144,7 +144,8 @@ func (l *linter) list(kind rules.Kind, value string) {
 				"write - "+arnField(kind)+": arn:aws:iam::…")
 			continue
 		}
-		e := entryLinter{linter: l, kind: kind, entry: meaning.entries[i], fields: fields, line: func(field string) int { return at(i, field) }}
+		e := entryLinter{linter: l, kind: kind, entry: meaning.entries[i], set: meaning.sets[i], both: meaning.both[i], fields: fields,
+			line: func(field string) int { return at(i, field) }}
 		e.lint()
 	}
 }

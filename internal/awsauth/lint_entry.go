@@ -16,6 +16,8 @@ type entryLinter struct {
 	*linter
 	kind   rules.Kind
 	entry  Entry
+	set    *permissionSet // what stands under sso
+	both   bool           // rolearn stands beside it
 	fields map[string]json.RawMessage
 	line   func(field string) int // "" is the item
 }
@@ -23,11 +25,16 @@ type entryLinter struct {
 func (e *entryLinter) lint() {
 	e.spelling()
 	e.types()
-	_, sso := e.field("sso")
-	if e.entry.ARN == "" {
-		if !sso || e.kind == rules.User {
-			e.add(SeverityError, e.line(""), "EKS drops this entry, because it has no "+arnField(e.kind), "add "+arnField(e.kind)+": arn:aws:iam::…")
-		}
+	switch {
+	case e.both:
+		e.add(SeverityError, e.at("sso"), "EKS drops this entry, because it has both rolearn and sso", "take sso out, so that rolearn counts")
+		return
+	case e.entry.ARN != "":
+	case e.set != nil:
+		e.permissionSet()
+		return
+	default:
+		e.add(SeverityError, e.line(""), "EKS drops this entry, because it has no "+arnField(e.kind), "add "+arnField(e.kind)+": arn:aws:iam::…")
 		return
 	}
 	if e.identity() {
@@ -35,6 +42,17 @@ func (e *entryLinter) lint() {
 	}
 	e.username()
 	e.templates()
+}
+
+// permissionSet looks at an item that has sso alone.
+func (e *entryLinter) permissionSet() {
+	if err := e.set.check(); err != nil {
+		e.add(SeverityError, e.at("sso"), "EKS drops this entry: "+oneLine(err),
+			`write sso: {permissionSetName: NAME, accountID: "123456789012"}, or rolearn: and the ARN of the set's role without its path`)
+		return
+	}
+	e.add(SeverityError, e.at("sso"), "EKS lets nobody in by this entry, because it reads sso only with the feature gate SSORoleMatch, which it leaves off",
+		"write rolearn: and the ARN of the set's role without its path")
 }
 
 // field finds a field as encoding/json does, without regard to case.
@@ -172,7 +190,7 @@ func (e *entryLinter) duplicate() {
 		e.add(SeverityWarning, here.line, fmt.Sprintf("EKS never reads this entry, because %s %s is for the same identity and %s comes first",
 			before.key, first, before.key), fix)
 		return
-	case before.arn != here.arn:
+	case before.arn != here.arn && e.kind == rules.User:
 		e.add(SeverityError, here.line, fmt.Sprintf("it is for the same identity as %s, written in another case: EKS takes either of them, by chance", first), fix)
 	default:
 		e.add(SeverityWarning, here.line, fmt.Sprintf("it is for the same identity as %s: EKS takes this one alone", first), fix)

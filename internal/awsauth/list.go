@@ -91,7 +91,8 @@ func (l *List) Problem() error { return l.unreadable }
 func (l *List) Unparsable() error { return l.unparsable }
 
 // Entries are the entries that the authenticator sees, in text order. Items
-// that it drops, those without their ARN, are not among them.
+// that it drops, those without their ARN or with rolearn and sso, are not among
+// them.
 func (l *List) Entries() []Entry {
 	entries := make([]Entry, 0, len(l.items))
 	for i := range l.items {

@@ -18,6 +18,7 @@ func TestLookup(t *testing.T) {
 		}
 		return b.String()
 	}
+	sso := func(value string) string { return "  sso: " + value + "\n" } // of the last entry
 	for _, row := range []struct {
 		reason, roles, users string
 		arn, want            string // the username, empty: none
@@ -43,6 +44,13 @@ func TestLookup(t *testing.T) {
 		{"nor in another case", block("rolearn", account+"role/a/x", "x"), "", account + "role/A/X", ""},
 		{"an entry with a path does not hide the one without", block("rolearn", account+"role/x", "x", account+"role/a/x", "path"), "", account + "role/x", "x"},
 		{"an item without ARN does not hide one", "- rolearn: " + account + "role/x\n  username: x\n- username: y\n", "", account + "role/x", "x"},
+		{"a role beside a permission set is dropped", block("rolearn", account+"role/x", "x") + sso(`{permissionSetName: Admin, accountID: "123456789012"}`), "", account + "role/x", ""},
+		{"a role beside an empty permission set is dropped", block("rolearn", account+"role/x", "x") + sso("{}"), "", account + "role/x", ""},
+		{"a role beside what is no permission set is dropped", block("rolearn", account+"role/x", "x") + sso("plain text"), "", account + "role/x", ""},
+		{"a role beside nothing as permission set stays", block("rolearn", account+"role/x", "x") + sso("null"), "", account + "role/x", "x"},
+		{"what is dropped does not hide an earlier entry", block("rolearn", account+"role/x", "first", account+"role/x", "last") + sso("{}"), "", account + "role/x", "first"},
+		{"what is dropped does not hide a user's entry", block("rolearn", account+"user/x", "role") + sso("{}"), block("userarn", account+"user/x", "user"), account + "user/x", "user"},
+		{"users have no permission set", "", block("userarn", account+"user/x", "x") + sso("{}"), account + "user/x", "x"},
 		{"root", "", block("userarn", account+"root", "root"), account + "root", "root"},
 		{"JSON", `[{"rolearn": "` + account + `role/x", "username": "x"}]`, "", account + "role/x", "x"},
 		{"what may not be edited is read all the same", "!!seq\n" + block("rolearn", account+"role/x", "x"), "", account + "role/x", "x"},
@@ -68,6 +76,24 @@ func TestLookupGivesTheWholeEntry(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestDroppedEntriesGiveWay: an item that EKS drops is nobody's, so a rule's
+// entry for the same role goes in, and the item stays as it is.
+func TestDroppedEntriesGiveWay(t *testing.T) {
+	const dropped = "- rolearn: " + account + "role/x\n  sso: plain text\n  username: theirs\n"
+	before := read(map[string]string{"mapRoles": dropped})
+	if got := before.Entries(); len(got) != 0 {
+		t.Errorf("EKS sees none of %v", got)
+	}
+	want := role("x", "ours", "g")
+	after := before.Merge(Edit{Owned: func(Entry) bool { return false }, Want: []Entry{want}}).Document
+	if got, _ := after.Lookup(want.ARN); cmp.Diff(want, got) != "" {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := after.Values()["mapRoles"]; !strings.HasPrefix(got, dropped) {
+		t.Errorf("what others wrote changed: %s", got)
+	}
 }
 
 func TestLookupAfterMerge(t *testing.T) {

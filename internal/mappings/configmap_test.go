@@ -53,6 +53,7 @@ func TestDroppedItemsAreReported(t *testing.T) {
 		{"the same again", map[string]string{"mapRoles": good + "- sso: {permissionSetName: B, accountID: 123456789012}\n  username: b\n"}, nil},
 		{"the same again beside another key", map[string]string{"mapUsers": "- username: u\n- userarn: " + account + "user/u\n- x\n",
 			"mapRoles": good + "- sso: {permissionSetName: B, accountID: 123456789012}\n  username: b\n"}, []string{`"key"="mapUsers" "item"=1`, `"key"="mapUsers" "item"=3`}},
+		{"a role beside a permission set", map[string]string{"mapRoles": good + "- rolearn: " + account + "role/s\n  sso: {}\n  username: s\n"}, []string{`"item"=3`}},
 		{"no ARN", map[string]string{"mapRoles": "- username: r\n- null\n"}, []string{`"item"=1`, `"item"=2`}},
 	} {
 		lines = nil

@@ -75,6 +75,8 @@ func (list items) sets() []permissionSet {
 func (it *item) useless(kind rules.Kind) error {
 	var err error
 	switch {
+	case kind == rules.Role && it.RoleARN != "" && it.SSO != nil:
+		return errors.New("it has both rolearn and sso; keep one of them")
 	case kind == rules.User && it.UserARN != "" || kind == rules.Role && it.RoleARN != "":
 		return nil
 	case kind == rules.User:
