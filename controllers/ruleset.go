@@ -44,15 +44,16 @@ type rulesCache struct {
 	said compiled
 }
 
-// compileAccepted reads rules that were accepted before. If that was for
-// aws-auth and access entries are a target now, they stay in force, and the
-// grants that no access entry can say are left out one by one.
+// compileAccepted reads rules that were accepted before: what is refused since
+// stays in force. If they were accepted for aws-auth and access entries are a
+// target now, the grants that no access entry can say are left out one by one.
 func (c *rulesCache) compileAccepted(data map[string]string) (*rules.Set, error) {
-	set, err := c.accepted.compile(data, c.options)
+	options := c.options
+	options.Accepted = true
+	set, err := c.accepted.compile(data, options)
 	if err == nil || !c.options.AccessEntries {
 		return set, err
 	}
-	options := c.options
 	options.AccessEntries = false
 	if set, lax := c.said.compile(data, options); lax == nil {
 		return set, nil

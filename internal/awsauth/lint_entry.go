@@ -3,7 +3,6 @@ package awsauth
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -213,32 +212,21 @@ func (e *entryLinter) username() {
 
 // templates finds {{…}} that nothing replaces, or with nothing.
 func (e *entryLinter) templates() {
-	for _, text := range append([]string{e.entry.Username}, e.entry.Groups...) {
-		for _, found := range regexp.MustCompile(`{{[^{}]*}}`).FindAllString(text, -1) {
-			field := "groups"
-			if text == e.entry.Username {
-				field = "username"
+	kind := rules.Role
+	if a, err := arn.Parse(e.entry.ARN); err == nil && a.Type == arn.TypeUser {
+		kind = rules.User
+	}
+	for i, text := range append([]string{e.entry.Username}, e.entry.Groups...) {
+		field := "groups"
+		if i == 0 {
+			field = "username"
+		}
+		for _, m := range rules.Misreads(kind, text) {
+			fix := "use " + rules.TemplateList(kind)
+			if kind == rules.User && strings.Contains(rules.TemplateList(rules.Role), m.Template) {
+				fix = "write the name itself"
 			}
-			e.template(found, e.at(field))
+			e.add(SeverityWarning, e.at(field), "EKS "+m.What, fix)
 		}
 	}
-}
-
-func (e *entryLinter) template(template string, line int) {
-	switch template {
-	case "{{AccountID}}", "{{AccessKeyID}}":
-		return
-	case "{{SessionName}}", "{{SessionNameRaw}}", "{{EC2PrivateDNSName}}":
-		if a, err := arn.Parse(e.entry.ARN); err != nil || a.Type != arn.TypeUser {
-			return
-		}
-		what := "replaces " + template + " by nothing"
-		if template == "{{EC2PrivateDNSName}}" {
-			what = "refuses the user for " + template
-		}
-		e.add(SeverityWarning, line, "EKS "+what+", because an IAM user has no session", "write the name itself")
-		return
-	}
-	e.add(SeverityWarning, line, "EKS leaves "+template+" as it is, because it is none of its templates",
-		"use {{AccountID}}, {{SessionName}}, {{SessionNameRaw}}, {{AccessKeyID}} or {{EC2PrivateDNSName}}")
 }

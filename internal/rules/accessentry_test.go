@@ -14,30 +14,30 @@ func TestRulesForAccessEntries(t *testing.T) {
 		sessions = "; access entries know {{SessionName}} and {{SessionNameRaw}} only"
 	)
 	for _, row := range []struct{ reason, username, group, want string }{
-		{"the plain case", "dev:${userName}", "devs", ""},
+		{"the plain case", "dev:${roleName}", "devs", ""},
 		{"masters have a policy", "dev", "system:masters", ""},
 		{"a session behind a colon", "dev:{{SessionName}}", "devs", ""},
 		{"a session behind a path, which may hold a colon", "${path}{{SessionNameRaw}}", "devs", ""},
-		{"only the beginning is reserved", "x:aws:${userName}", "devs", ""},
-		{"a name between that looks reserved together", "sys${userName}tem:", "devs", ""},
+		{"only the beginning is reserved", "x:aws:${roleName}", "devs", ""},
+		{"a name between that looks reserved together", "sys${roleName}tem:", "devs", ""},
 
 		{"another group of Kubernetes'", "dev", "system:nodes", "groups number 1 begins with system:" + refused + " but for system:masters"},
 		{"a template in a group", "dev", "g-{{SessionName}}", "groups number 1 holds {{, and access entries know no templates in groups"},
-		{"a name of Kubernetes'", "system:node:x", "devs", "username begins with system:" + refused},
-		{"a name of AWS's", "aws:${userName}", "devs", "username begins with aws:" + refused},
+		{"a name of Kubernetes'", "system:node:{{SessionName}}", "devs", "username begins with system:" + refused},
+		{"a name of AWS's", "aws:${roleName}", "devs", "username begins with aws:" + refused},
 		{"and of IAM's", "iam:x", "devs", "username begins with iam:" + refused},
 		{"and of EKS's", "eks:x", "devs", "username begins with eks:" + refused},
 		{"and of Amazon's", "amazon:x", "devs", "username begins with amazon:" + refused},
 		{"a session alone", "{{SessionName}}", "devs", "username has no colon before {{SessionName}}, which access entries want; write for example role:{{SessionName}}"},
-		{"a name has no colon", "${userName}-{{SessionNameRaw}}", "devs", "username has no colon before {{SessionNameRaw}}, which access entries want; write for example role:{{SessionNameRaw}}"},
+		{"a name has no colon", "${roleName}-{{SessionNameRaw}}", "devs", "username has no colon before {{SessionNameRaw}}, which access entries want; write for example role:{{SessionNameRaw}}"},
 		{"a template of aws-auth only", "{{EC2PrivateDNSName}}", "devs", "username holds {{EC2PrivateDNSName}}" + sessions},
 		{"a second template", "a:{{SessionName}}{{AccountID}}", "devs", "username holds {{AccountID}}" + sessions},
 	} {
 		rule := v1alpha1.Rule{PathPrefix: "/vault/", Username: row.username, Groups: []string{row.group}}
-		if got := refusal(t, rule, rules.Options{AccessEntries: true}); got != row.want {
+		if got := refusalOf(rules.Role, rule, rules.Options{AccessEntries: true}); got != row.want {
 			t.Errorf("%s: got %q, want %q", row.reason, got, row.want)
 		}
-		if got := refusal(t, rule, rules.Options{}); got != "" {
+		if got := refusalOf(rules.Role, rule, rules.Options{}); got != "" {
 			t.Errorf("%s: aws-auth can say it: got %q", row.reason, got)
 		}
 	}

@@ -28,6 +28,10 @@ type Options struct {
 	AllowUnanchored bool
 	// AccessEntries refuses what no access entry of EKS can say.
 	AccessEntries bool
+	// Accepted takes rules that are in force already, whatever has come to be
+	// refused since because EKS or Kubernetes makes something else of it than
+	// was meant: who got in by them goes on getting in.
+	Accepted bool
 }
 
 // Set is rules that were accepted. It never changes and may be used by several
@@ -298,9 +302,17 @@ func (c *compiler) username(p *pattern) template {
 		return template{} // what its references mean cannot be known
 	}
 	t, reason := newTemplate(c.kind, name, p.regexp())
+	if reason == "" {
+		reason = c.reserved(name)
+	}
 	if reason != "" {
 		c.refuse(fieldUsername, "%s", reason)
+		return template{}
 	}
+	if c.misread(fieldUsername, fieldUsername, name) {
+		return template{}
+	}
+	t.strict = !c.options.Accepted
 	return t
 }
 
@@ -314,7 +326,7 @@ func (c *compiler) groups() []string {
 	for i, g := range c.rule.Groups {
 		if reason := badLiteral(g, maxGroup); reason != "" {
 			c.refuse(fieldGroups, "number %d %s", i+1, reason)
-		} else if !slices.Contains(out, g) {
+		} else if !c.misread(fieldGroups, fmt.Sprintf("%s number %d", fieldGroups, i+1), g) && !slices.Contains(out, g) {
 			out = append(out, g)
 		}
 	}

@@ -54,6 +54,9 @@ type template struct {
 	captures bool
 	// literal is the name without references, if there are none.
 	literal string
+	// strict leaves out principals whose name would hold a template that EKS
+	// does not fill in.
+	strict bool
 }
 
 // part is a literal, a builtin, or a group of the pattern (0 is its whole
@@ -214,6 +217,11 @@ func (t template) expand(p *Principal, a arn.ARN, re *regexp.Regexp) (name, reas
 	}
 	if reason := unprintable(name); reason != "" {
 		return "", "its user name " + reason
+	}
+	if t.strict && strings.Contains(name, "{{") {
+		if misread := Misreads(p.Kind, name); len(misread) > 0 {
+			return "", "EKS " + misread[0].What
+		}
 	}
 	return name, ""
 }
