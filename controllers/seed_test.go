@@ -13,6 +13,8 @@ import (
 // each, byte for byte. Its account number has ten digits, and so has ours here.
 func TestSeedWalk(t *testing.T) {
 	w := newWorldIn(t, "1234567890")
+	w.config.Rules.AllowShortAccounts = true
+	w.restart()
 	w.apply("aws-auth-refresher", seedFile(t, "rules").Data)
 
 	w.createUsers("tmp-foo-one", "somebody-else")

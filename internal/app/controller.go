@@ -24,7 +24,6 @@ import (
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/iamevents"
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // leaseName is the Lease that the replicas elect their leader by.
@@ -178,7 +177,7 @@ func RunController(ctx context.Context, o ControllerOptions, deps ControllerDeps
 		Metrics:         controllers.NewMetrics(o.registry(), 0),
 		Clock:           clock.RealClock{},
 		RefreshInterval: o.RefreshInterval, Removal: settings, Adopt: o.Adopt,
-		Rules: rules.Options{AllowUnanchored: o.AllowUnanchored}, History: o.History,
+		Rules: o.Options(), History: o.History,
 		Target: controllers.Target(o.Stores.Target), Cluster: o.ClusterName,
 		Entries: o.accessEntries(deps.AWS, o.Target),
 	}

@@ -59,7 +59,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 	if err != nil {
 		return err
 	}
-	options := rules.Options{AllowUnanchored: o.AllowUnanchored}
+	options := o.Options()
 	o.identity = identity
 	in, err := o.read(cmd, options)
 	if err != nil {

@@ -69,7 +69,7 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	options := rules.Options{AllowUnanchored: o.AllowUnanchored}
+	options := o.Options()
 	in, err := o.read(cmd, options)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/controllers"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
 // Target says which ConfigMaps the refresher works with, and in which cluster.
@@ -35,16 +36,19 @@ func (t *Target) Names() controllers.Names { return controllers.NamesFor(t.Rules
 
 // Policy says how the refresher decides.
 type Policy struct {
-	AllowUnanchored bool
-	Adopt           bool
-	RemovalHold     time.Duration
-	MaxRemovals     string
+	AllowUnanchored    bool
+	AllowShortAccounts bool
+	Adopt              bool
+	RemovalHold        time.Duration
+	MaxRemovals        string
 }
 
 // BindFlags adds the flags with their defaults.
 func (p *Policy) BindFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&p.AllowUnanchored, "allow-unanchored", false,
 		"accept an arnRegex without ^ and $, which then matches any part of an ARN")
+	flags.BoolVar(&p.AllowShortAccounts, "allow-short-accounts", false,
+		"accept an account in an arnRegex that has not 12 digits, as in a test bed; AWS has none")
 	flags.BoolVar(&p.Adopt, "adopt", false,
 		"take entries of aws-auth that are exactly what the rules produce for ours; for the move from another tool")
 	flags.DurationVar(&p.RemovalHold, "removal-hold", 10*time.Minute,
@@ -52,6 +56,11 @@ func (p *Policy) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&p.MaxRemovals, "max-removals", "10,50%",
 		"how many entries of one account and kind may lose their rule within --removal-hold before they are held: "+
 			"more than COUNT and more than PERCENT of them")
+}
+
+// Options say how rules are read.
+func (p *Policy) Options() rules.Options {
+	return rules.Options{AllowUnanchored: p.AllowUnanchored, AllowShortAccounts: p.AllowShortAccounts}
 }
 
 // Settings are the breaker's settings.

@@ -98,8 +98,8 @@ func TestFastEvaluationIsTheRegexp(t *testing.T) {
 func TestSkippedSubjectsAreNotForgotten(t *testing.T) {
 	t.Parallel()
 	in := v1alpha1.Rules{MapUsers: []v1alpha1.Rule{
-		{ArnRegex: "^arn:aws:iam::1:user/(a.*-)*x$", Username: "u"},
-		{ArnRegex: "^arn:aws:iam::1:user/[^b]*x$", Username: "u"},
+		{ArnRegex: "^arn:aws:iam::000000000001:user/(a.*-)*x$", Username: "u"},
+		{ArnRegex: "^arn:aws:iam::000000000001:user/[^b]*x$", Username: "u"},
 	}}
 	set, err := Compile(in, Options{})
 	if err != nil {
@@ -107,11 +107,11 @@ func TestSkippedSubjectsAreNotForgotten(t *testing.T) {
 	}
 	var ps []Principal
 	for _, name := range []string{"aax", "aay", "aby", "abz/cx", "b/ax", "b/ay", "c/ax"} {
-		ps = append(ps, Principal{Kind: User, ARN: "arn:aws:iam::1:user/" + name})
+		ps = append(ps, Principal{Kind: User, ARN: "arn:aws:iam::000000000001:user/" + name})
 	}
 	var got []string
 	for _, g := range set.Evaluate(ps, nil).Grants {
-		got = append(got, strings.TrimPrefix(g.EntryARN, "arn:aws:iam::1:user/"))
+		got = append(got, strings.TrimPrefix(g.EntryARN, "arn:aws:iam::000000000001:user/"))
 	}
 	if want := "aax c/ax"; strings.Join(got, " ") != want {
 		t.Errorf("granted to %v, want %s", got, want)
@@ -145,14 +145,14 @@ func TestAutomatonBounds(t *testing.T) {
 		reason, pattern, literal string
 		table                    bool
 	}{
-		{"the plain case", "^arn:aws:iam::1:user/tmp-.*$", "arn:aws:iam::1:user/tmp-", true},
+		{"the plain case", "^arn:aws:iam::000000000001:user/tmp-.*$", "arn:aws:iam::000000000001:user/tmp-", true},
 		{"a literal goes on into what alternatives share", "^arn:(aws|aws-cn):iam$", "arn:aws", true},
 		{"a class of one", "^a[b]c+$", "abc", true},
 		{"any case has no literal", "(?i)^a$", "", true},
 		{"exponentially many states", "^[ab]*a[ab]{12}$", "", false},
 		{"many instructions", "^a(b|c){400}$", "a", true},
 		{"very many states", "^a(b|c){800}$", "", false},
-		{"word boundaries", `^arn:aws:iam::1:user/a\b.*$`, "", false},
+		{"word boundaries", `^arn:aws:iam::000000000001:user/a\b.*$`, "", false},
 		{"nothing, after any number of the same: any beginning is right", `^a+[^\x00-\x{10FFFF}]$`, "aaaa", true},
 		{"nothing ever", `^arn:[^\x00-\x{10FFFF}]$`, "arn:", true},
 	}
@@ -175,7 +175,7 @@ func TestAutomatonBounds(t *testing.T) {
 // TestPatternsWithoutTablesMatch keeps the way through package regexp honest.
 func TestPatternsWithoutTablesMatch(t *testing.T) {
 	t.Parallel()
-	in := v1alpha1.Rules{MapUsers: []v1alpha1.Rule{{ArnRegex: `^arn:aws:iam::1:user/(\w+)\b-x$`, Username: "${1}"}}}
+	in := v1alpha1.Rules{MapUsers: []v1alpha1.Rule{{ArnRegex: `^arn:aws:iam::000000000001:user/(\w+)\b-x$`, Username: "${1}"}}}
 	set, err := Compile(in, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -184,12 +184,12 @@ func TestPatternsWithoutTablesMatch(t *testing.T) {
 		t.Fatal("the pattern has a table, choose another one")
 	}
 	got := set.Evaluate([]Principal{
-		{Kind: User, ARN: "arn:aws:iam::1:user/a-x"}, {Kind: User, ARN: "arn:aws:iam::1:user/a-y"},
+		{Kind: User, ARN: "arn:aws:iam::000000000001:user/a-x"}, {Kind: User, ARN: "arn:aws:iam::000000000001:user/a-y"},
 	}, nil)
 	if len(got.Grants) != 1 || got.Grants[0].Username != "a" {
 		t.Errorf("got %+v", got.Grants)
 	}
-	if !set.CouldMatch(User, "arn:aws:iam::1:user/b-x") || set.CouldMatch(User, "arn:aws:iam::1:user/b-y") {
+	if !set.CouldMatch(User, "arn:aws:iam::000000000001:user/b-x") || set.CouldMatch(User, "arn:aws:iam::000000000001:user/b-y") {
 		t.Error("CouldMatch does not say what Evaluate does")
 	}
 }
@@ -222,8 +222,8 @@ func TestMeets(t *testing.T) {
 			t.Errorf("%s meets %s: %v", tc.b, tc.a, got)
 		}
 	}
-	if re := regexp.MustCompile(`\A(?:` + shape(Role, "/a.b/") + `)\z`); !re.MatchString("arn:aws:iam::1:role/a.b/c/d") ||
-		re.MatchString("arn:aws:iam::1:role/axb/c") || re.MatchString("arn:aws:iam::1:user/a.b/c") {
+	if re := regexp.MustCompile(`\A(?:` + shape(Role, "/a.b/") + `)\z`); !re.MatchString("arn:aws:iam::000000000001:role/a.b/c/d") ||
+		re.MatchString("arn:aws:iam::000000000001:role/axb/c") || re.MatchString("arn:aws:iam::000000000001:user/a.b/c") {
 		t.Error("the shape of a role's ARN is another one")
 	}
 }

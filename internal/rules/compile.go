@@ -26,6 +26,9 @@ type Options struct {
 	// did. Dangerous: user/tmp-1 then also selects user/tmp-1/evil and
 	// user/x/user/tmp-1. Patterns that match everything stay refused.
 	AllowUnanchored bool
+	// AllowShortAccounts takes an account that has not 12 digits. Nobody is of
+	// such a one at AWS, so a slip of the pen lets nobody in then.
+	AllowShortAccounts bool
 	// AccessEntries refuses what no access entry of EKS can say.
 	AccessEntries bool
 	// Accepted takes rules that are in force already, whatever has come to be
@@ -202,6 +205,9 @@ func (c *compiler) selectors() {
 
 func (c *compiler) pattern() *pattern {
 	p, reason := newPattern(c.kind, c.rule.ArnRegex, c.options.AllowUnanchored)
+	if reason == "" && !c.options.AllowShortAccounts && !c.options.Accepted {
+		reason = p.shortAccount(c.kind, c.rule.ArnRegex)
+	}
 	if reason != "" {
 		c.refuse(fieldArnRegex, "%s", reason)
 	}

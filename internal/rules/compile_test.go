@@ -31,58 +31,58 @@ func TestPatterns(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ reason, pattern, want string }{
 		{"the plain case", `^arn:aws:iam::123456789012:user/tmp-.*$`, ""},
-		{"every alternative is anchored", `^arn:aws:iam::1:user/a$|^arn:aws:iam::1:user/b$`, ""},
-		{"anchors inside a group", `(^arn:aws:iam::1:user/a$)`, ""},
-		{"anchors by their other names", `\Aarn:aws:iam::1:user/a\z`, ""},
-		{"any case", `(?i)^arn:aws:iam::1:user/a$`, ""},
+		{"every alternative is anchored", `^arn:aws:iam::000000000001:user/a$|^arn:aws:iam::000000000001:user/b$`, ""},
+		{"anchors inside a group", `(^arn:aws:iam::000000000001:user/a$)`, ""},
+		{"anchors by their other names", `\Aarn:aws:iam::000000000001:user/a\z`, ""},
+		{"any case", `(?i)^arn:aws:iam::000000000001:user/a$`, ""},
 		{"every user of one account", `^arn:aws:iam::123456789012:user/.*$`, ""},
 		{"one path in all accounts", `^arn:aws:iam::[0-9]+:user/vault/.*$`, ""},
 
-		{"no anchors", `arn:aws:iam::1:user/a`, mustAnchor + "write ^arn:aws:iam::1:user/a$"},
-		{"no end", `^arn:aws:iam::1:user/a`, mustAnchor + "write ^arn:aws:iam::1:user/a$"},
-		{"no beginning", `arn:aws:iam::1:user/a$`, mustAnchor + "write ^arn:aws:iam::1:user/a$"},
-		{"each alternative has one of them", `^arn:aws:iam::1:user/a|arn:aws:iam::1:user/b$`,
-			mustAnchor + "write ^(?:^arn:aws:iam::1:user/a|arn:aws:iam::1:user/b$)$"},
-		{"one alternative has none", `^arn:aws:iam::1:user/a$|.*b`, mustAnchor + "write ^(?:^arn:aws:iam::1:user/a$|.*b)$"},
-		{"an anchor that need not be there", `^?arn:aws:iam::1:user/a$`, mustAnchor + "write ^^?arn:aws:iam::1:user/a$"},
-		{"lines instead of texts", `(?m)^arn:aws:iam::1:user/a$`, mustAnchor + "write ^(?:(?m)^arn:aws:iam::1:user/a$)$"},
-		{"a literal dollar sign", `^arn:aws:iam::1:user/a\$`, mustAnchor + wholeARN},
-		{"an open literal", `^arn:aws:iam::1:user/\Qa$`, `arnRegex leaves \Q open; close it with \E`},
+		{"no anchors", `arn:aws:iam::000000000001:user/a`, mustAnchor + "write ^arn:aws:iam::000000000001:user/a$"},
+		{"no end", `^arn:aws:iam::000000000001:user/a`, mustAnchor + "write ^arn:aws:iam::000000000001:user/a$"},
+		{"no beginning", `arn:aws:iam::000000000001:user/a$`, mustAnchor + "write ^arn:aws:iam::000000000001:user/a$"},
+		{"each alternative has one of them", `^arn:aws:iam::000000000001:user/a|arn:aws:iam::000000000001:user/b$`,
+			mustAnchor + "write ^(?:^arn:aws:iam::000000000001:user/a|arn:aws:iam::000000000001:user/b$)$"},
+		{"one alternative has none", `^arn:aws:iam::000000000001:user/a$|.*b`, mustAnchor + "write ^(?:^arn:aws:iam::000000000001:user/a$|.*b)$"},
+		{"an anchor that need not be there", `^?arn:aws:iam::000000000001:user/a$`, mustAnchor + "write ^^?arn:aws:iam::000000000001:user/a$"},
+		{"lines instead of texts", `(?m)^arn:aws:iam::000000000001:user/a$`, mustAnchor + "write ^(?:(?m)^arn:aws:iam::000000000001:user/a$)$"},
+		{"a literal dollar sign", `^arn:aws:iam::000000000001:user/a\$`, mustAnchor + wholeARN},
+		{"an open literal", `^arn:aws:iam::000000000001:user/\Qa$`, `arnRegex leaves \Q open; close it with \E`},
 		{"the end of an ARN", `user/tmp-.*`, mustAnchor + "write ^arn:aws:iam::[0-9]+:user/tmp-.*$"},
 		{"a part of an ARN", `tmp-foo-1`, mustAnchor + wholeARN},
 		{"a name with anchors", `^tmp-foo-.*$`, impossible},
 		{"nothing with anchors", `^$`, impossible},
-		{"the other kind", `^arn:aws:iam::1:role/a$`, impossible},
-		{"an ARN with a region", `^arn:aws:iam:us-east-1:1:user/a$`, impossible},
-		{"a trailing space", `^arn:aws:iam::1:user/a $`, impossible},
+		{"the other kind", `^arn:aws:iam::000000000001:role/a$`, impossible},
+		{"an ARN with a region", `^arn:aws:iam:us-east-1:000000000001:user/a$`, impossible},
+		{"a trailing space", `^arn:aws:iam::000000000001:user/a $`, impossible},
 
 		{"everything", `.*`, everything},
 		{"everything with anchors", `^.*$`, everything},
 		{"everything in other words", `^[^ ]+$`, everything},
-		{"everything or something", `^(.*|arn:aws:iam::1:user/a)$`, everything},
+		{"everything or something", `^(.*|arn:aws:iam::000000000001:user/a)$`, everything},
 		{"every user", `^arn:aws:iam::.*:user/.*$`, everything},
 		{"every user there is", `^arn:[a-z-]+:iam::\d{12}:user/.+$`, everything},
 		{"every user of AWS in China", `^arn:aws-cn:iam::\d+:user/.*$`, everything},
 
-		{"not an expression", `^arn:aws:iam::1:user/(a$`,
-			"arnRegex is not a regular expression: missing closing ): ^arn:aws:iam::1:user/(a$; https://golang.org/s/re2syntax tells what can be written"},
-		{"what other dialects leave out", `^arn:aws:iam::1:user/(?!a).*$`,
+		{"not an expression", `^arn:aws:iam::000000000001:user/(a$`,
+			"arnRegex is not a regular expression: missing closing ): ^arn:aws:iam::000000000001:user/(a$; https://golang.org/s/re2syntax tells what can be written"},
+		{"what other dialects leave out", `^arn:aws:iam::000000000001:user/(?!a).*$`,
 			"arnRegex uses (?!, but RE2 cannot look ahead or behind; write what is to match, not what is not to"},
-		{"what other dialects ask for before it", `^arn:aws:iam::1:user/.*(?<=a)$`,
+		{"what other dialects ask for before it", `^arn:aws:iam::000000000001:user/.*(?<=a)$`,
 			"arnRegex uses (?<=, but RE2 cannot look ahead or behind; write what is to match, not what is not to"},
-		{"what other dialects refer back to", `^arn:aws:iam::1:user/(a|b)-\1$`,
+		{"what other dialects refer back to", `^arn:aws:iam::000000000001:user/(a|b)-\1$`,
 			`arnRegex uses \1, but RE2 cannot refer back to a group; write out what is to match`},
-		{"what other dialects do not go back on", `^arn:aws:iam::1:user/(?>a)$`,
+		{"what other dialects do not go back on", `^arn:aws:iam::000000000001:user/(?>a)$`,
 			"arnRegex is not a regular expression: invalid or unsupported Perl syntax: (?>; https://golang.org/s/re2syntax tells what can be written"},
-		{"a character too many", `^arn:aws:iam::1:user/` + strings.Repeat("a", 1003) + `$`, "arnRegex has 1025 characters; at most 1024 are allowed"},
-		{"small to write, large to run", `^arn:aws:iam::1:user/` + strings.Repeat(".{900}", 6) + `$`,
+		{"a character too many", `^arn:aws:iam::000000000001:user/` + strings.Repeat("a", 992) + `$`, "arnRegex has 1025 characters; at most 1024 are allowed"},
+		{"small to write, large to run", `^arn:aws:iam::000000000001:user/` + strings.Repeat(".{900}", 6) + `$`,
 			"arnRegex is too large: with its repetitions written out it has more than 5000 steps"},
-		{"small to write, large to run by its upper bound", `^arn:aws:iam::1:user/` + strings.Repeat(".{0,900}", 6) + `$`,
+		{"small to write, large to run by its upper bound", `^arn:aws:iam::000000000001:user/` + strings.Repeat(".{0,900}", 6) + `$`,
 			"arnRegex is too large: with its repetitions written out it has more than 5000 steps"},
-		{"a name twice", `^arn:aws:iam::1:user/(?P<a>x)(?P<a>y)$`, `arnRegex has two groups named "a"; rename one`},
-		{"a name that is taken", `^arn:aws:iam::1:user/(?P<userName>x)$`,
+		{"a name twice", `^arn:aws:iam::000000000001:user/(?P<a>x)(?P<a>y)$`, `arnRegex has two groups named "a"; rename one`},
+		{"a name that is taken", `^arn:aws:iam::000000000001:user/(?P<userName>x)$`,
 			`arnRegex has a group named "userName", which already means the principal's own; rename the group`},
-		{"a name that is a number", `^arn:aws:iam::1:user/(x)(?P<1>y)$`,
+		{"a name that is a number", `^arn:aws:iam::000000000001:user/(x)(?P<1>y)$`,
 			`arnRegex has a group named "1", which reads like a number; let it begin with a letter`},
 	}
 	for _, tc := range tests {
@@ -97,8 +97,8 @@ func TestPatterns(t *testing.T) {
 func TestCorrectionsAreAccepted(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{
-		`arn:aws:iam::1:user/a`, `^arn:aws:iam::1:user/a|arn:aws:iam::1:user/b$`, `(?m)^arn:aws:iam::1:user/a$`,
-		`user/tmp-.*`, `tmp-foo-1`, `.*`, `^^?arn:aws:iam::1:user/a`, `arn:aws:iam::1:user/a|`, `$`, `^`,
+		`arn:aws:iam::000000000001:user/a`, `^arn:aws:iam::000000000001:user/a|arn:aws:iam::000000000001:user/b$`, `(?m)^arn:aws:iam::000000000001:user/a$`,
+		`user/tmp-.*`, `tmp-foo-1`, `.*`, `^^?arn:aws:iam::000000000001:user/a`, `arn:aws:iam::000000000001:user/a|`, `$`, `^`,
 	} {
 		reason := refusal(t, v1alpha1.Rule{ArnRegex: pattern, Username: "a"}, rules.Options{})
 		at := strings.LastIndex(reason, " ^")
@@ -118,7 +118,7 @@ func TestUnanchored(t *testing.T) {
 	for pattern, want := range map[string]string{
 		`tmp-foo-1`: "",
 		`user/tmp-`: "",
-		`^arn:aws:iam::1:user/a|^arn:aws:iam::2:`: "",
+		`^arn:aws:iam::000000000001:user/a|^arn:aws:iam::000000000002:`: "",
 		`.*`:      everything,
 		`arn:`:    everything,
 		`user`:    everything,
@@ -133,7 +133,7 @@ func TestUnanchored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := set.Evaluate([]rules.Principal{user("arn:aws:iam::1:user/team/tmp-foo-1/evil"), user("arn:aws:iam::1:user/tmp-2")}, nil)
+	got := set.Evaluate([]rules.Principal{user("arn:aws:iam::000000000001:user/team/tmp-foo-1/evil"), user("arn:aws:iam::000000000001:user/tmp-2")}, nil)
 	if len(got.Grants) != 1 || got.Grants[0].Username != "foo" {
 		t.Errorf("a substring is what matches then; got %+v", got.Grants)
 	}
@@ -144,7 +144,7 @@ func TestUnanchored(t *testing.T) {
 
 func TestSelectors(t *testing.T) {
 	t.Parallel()
-	arnRegex := "^arn:aws:iam::1:%s/vault/a$"
+	arnRegex := "^arn:aws:iam::000000000001:%s/vault/a$"
 	tests := []struct {
 		reason string
 		kind   rules.Kind
@@ -215,7 +215,7 @@ func TestTooManyRules(t *testing.T) {
 
 func TestNeeds(t *testing.T) {
 	t.Parallel()
-	const head = "^arn:aws:iam::1:user"
+	const head = "^arn:aws:iam::000000000001:user"
 	tests := []struct {
 		reason string
 		users  []v1alpha1.Rule
@@ -225,8 +225,8 @@ func TestNeeds(t *testing.T) {
 		{"from a pattern's beginning", []v1alpha1.Rule{{ArnRegex: head + "/vault/team-.*$"}}, "/vault/"},
 		{"from a whole literal", []v1alpha1.Rule{{ArnRegex: head + "/vault/a/b$"}}, "/vault/a/"},
 		{"from what all alternatives share", []v1alpha1.Rule{{ArnRegex: head + "/(v/a|v/b)/.*$"}}, "/v/"},
-		{"a pattern that ends before its path", []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::1:u.*/vault/a$"}}, "/"},
-		{"a pattern for several accounts says its path too late", []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::(1|2):user/vault/.*$"}}, "/"},
+		{"a pattern that ends before its path", []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::000000000001:u.*/vault/a$"}}, "/"},
+		{"a pattern for several accounts says its path too late", []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::(000000000001|000000000002):user/vault/.*$"}}, "/"},
 		{"any case", []v1alpha1.Rule{{ArnRegex: "(?i)" + head + "/vault/.*$"}}, "/"},
 		{"the longer of both", []v1alpha1.Rule{{PathPrefix: "/vault/", ArnRegex: head + "/vault/x/.*$"}}, "/vault/x/"},
 		{"the longer of both", []v1alpha1.Rule{{PathPrefix: "/vault/x/", ArnRegex: head + "/vault/.*$"}}, "/vault/x/"},

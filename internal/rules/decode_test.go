@@ -13,13 +13,13 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-const goodRule = "- arnRegex: ^arn:aws:iam::1:user/a$\n  username: a\n"
+const goodRule = "- arnRegex: ^arn:aws:iam::000000000001:user/a$\n  username: a\n"
 
 const otherFields = "permissionSet, iamGroups, tags, permissionsBoundary, maxAge, username, groups, maxMatches"
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
-	one := []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::1:user/a$", Username: "a"}}
+	one := []v1alpha1.Rule{{ArnRegex: "^arn:aws:iam::000000000001:user/a$", Username: "a"}}
 	tests := []struct {
 		reason string
 		data   map[string]string
@@ -34,7 +34,7 @@ func TestDecode(t *testing.T) {
 		{"a byte order mark and CRLF", map[string]string{"mapUsers": "\ufeff" + strings.ReplaceAll(goodRule, "\n", "\r\n")},
 			v1alpha1.Rules{MapUsers: one}},
 		{"a document's begin and end", map[string]string{"mapUsers": "---\n" + goodRule + "...\n"}, v1alpha1.Rules{MapUsers: one}},
-		{"JSON is YAML", map[string]string{"mapRoles": `[{"arnRegex":"^arn:aws:iam::1:user/a$","username":"a"}]`},
+		{"JSON is YAML", map[string]string{"mapRoles": `[{"arnRegex":"^arn:aws:iam::000000000001:user/a$","username":"a"}]`},
 			v1alpha1.Rules{MapRoles: one}},
 		{"every field", map[string]string{"mapRoles": `
 - arnRegex: ^a$
@@ -238,9 +238,9 @@ func TestNoTextIsSilentlyTurnedIntoSomethingElse(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		goodRule, "", "null", "- arnRegexp: ^a$\n", "- &a [*a]\n", "- <<: *a\n", "- username: yes\n",
-		"- arnRegex: ^arn:aws:iam::1:user/(?P<who>[a-z]+)-.*$\n  username: v:${who}\n  groups: [a]\n",
+		"- arnRegex: ^arn:aws:iam::000000000001:user/(?P<who>[a-z]+)-.*$\n  username: v:${who}\n  groups: [a]\n",
 		"- {pathPrefix: /vault/, username: '${userName}', maxMatches: 3}\n", "- username: a\n\tb: c\n", "---\n---\n",
-		"- arnRegex: (a{30}){30}\n", "- arnRegex: ^((a|b)*a(a|b){12})$\n", "- arnRegex: ^arn:aws:iam::1:user/a\\b$\n",
+		"- arnRegex: (a{30}){30}\n", "- arnRegex: ^((a|b)*a(a|b){12})$\n", "- arnRegex: ^arn:aws:iam::000000000001:user/a\\b$\n",
 		"- ? {a: b}\n  : c\n", "!%0A", "- !!binary aGk=\n", "[[[[", "- username: $${{\n",
 	} {
 		f.Add(s, true)
@@ -270,7 +270,7 @@ func FuzzParse(f *testing.F) {
 		if _, err := rules.Compile(decoded, rules.Options{AllowUnanchored: unanchored}); err != nil {
 			t.Fatalf("Parse accepts what Compile refuses: %v", err)
 		}
-		for _, g := range set.Evaluate([]rules.Principal{user("arn:aws:iam::1:user/a"), role("arn:aws:iam::1:role/p/a")}, nil).Grants {
+		for _, g := range set.Evaluate([]rules.Principal{user("arn:aws:iam::000000000001:user/a"), role("arn:aws:iam::000000000001:role/p/a")}, nil).Grants {
 			if strings.TrimSpace(g.Username) == "" || !set.CouldMatch(g.Kind, g.PrincipalARN) {
 				t.Fatalf("grant %+v", g)
 			}

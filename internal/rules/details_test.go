@@ -164,19 +164,19 @@ func TestMaxAge(t *testing.T) {
 		return p
 	}
 	set := mustParse(t, map[string]string{"mapUsers": `
-- {username: short, groups: [x], arnRegex: '^arn:aws:iam::1:user/.*$', maxAge: 1h}
-- {username: long, groups: [w], arnRegex: '^arn:aws:iam::1:user/.*$', maxAge: 24h}
-- {username: ever, groups: [z], arnRegex: '^arn:aws:iam::1:user/e.*$'}
+- {username: short, groups: [x], arnRegex: '^arn:aws:iam::000000000001:user/.*$', maxAge: 1h}
+- {username: long, groups: [w], arnRegex: '^arn:aws:iam::000000000001:user/.*$', maxAge: 24h}
+- {username: ever, groups: [z], arnRegex: '^arn:aws:iam::000000000001:user/e.*$'}
 `})
 	all := []rules.Principal{
 		made("young", 10*time.Minute), made("mid", 2*time.Hour), made("moment", time.Hour), made("old", 24*time.Hour), made("ever", 99*time.Hour),
 	}
 	got := set.EvaluateAt(rules.Clock{Now: now}, all, nil)
 	want := []string{
-		"user arn:aws:iam::1:user/young as short in x,w by 0",
-		"user arn:aws:iam::1:user/mid as long in w by 1",
-		"user arn:aws:iam::1:user/moment as long in w by 1",
-		"user arn:aws:iam::1:user/ever as ever in z by 2",
+		"user arn:aws:iam::000000000001:user/young as short in x,w by 0",
+		"user arn:aws:iam::000000000001:user/mid as long in w by 1",
+		"user arn:aws:iam::000000000001:user/moment as long in w by 1",
+		"user arn:aws:iam::000000000001:user/ever as ever in z by 2",
 	}
 	if diff := cmp.Diff(want, accesses(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -196,12 +196,12 @@ func TestMaxAge(t *testing.T) {
 		t.Errorf("without a clock there are no ages: %+v", got.Rules)
 	}
 
-	short := rules.RuleDigest(rules.User, v1alpha1.Rule{ArnRegex: "^arn:aws:iam::1:user/.*$", MaxAge: "60m", Groups: []string{"x"}})
+	short := rules.RuleDigest(rules.User, v1alpha1.Rule{ArnRegex: "^arn:aws:iam::000000000001:user/.*$", MaxAge: "60m", Groups: []string{"x"}})
 	inBefore := func(_ rules.Kind, arn, rule string) (rules.Before, bool) {
 		return rules.Before{}, arn == aws1+"user/old" && rule == short
 	}
 	doubted := set.EvaluateAt(rules.Clock{Now: now, Doubted: true}, all, inBefore)
-	if diff := cmp.Diff("user arn:aws:iam::1:user/old as short in x by 0", accesses(doubted)[0]); diff != "" {
+	if diff := cmp.Diff("user arn:aws:iam::000000000001:user/old as short in x by 0", accesses(doubted)[0]); diff != "" {
 		t.Errorf("by a clock in doubt nobody goes, and nobody old comes (-want +got):\n%s", diff)
 	}
 	if doubted.Rules[0].Matched != 2 {
@@ -216,16 +216,16 @@ func TestOutgrew(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	set := mustParse(t, map[string]string{"mapUsers": `
-- {username: a, arnRegex: '^arn:aws:iam::1:user/.*$', maxAge: 1h}
+- {username: a, arnRegex: '^arn:aws:iam::000000000001:user/.*$', maxAge: 1h}
 - {username: b, tags: {team: a}, maxAge: 1h}
 - {username: c, pathPrefix: /c/}
 `})
 	p := detailed("x", "", nil, "team=a")
 	p.CreateDate = now.Add(-time.Hour)
 	digest := func(r v1alpha1.Rule) string { return rules.SelectorDigest(rules.User, r) }
-	first := digest(v1alpha1.Rule{ArnRegex: "^arn:aws:iam::1:user/.*$", MaxAge: "1h"})
+	first := digest(v1alpha1.Rule{ArnRegex: "^arn:aws:iam::000000000001:user/.*$", MaxAge: "1h"})
 	second := digest(v1alpha1.Rule{Tags: map[string]string{"team": "a"}, MaxAge: "1h"})
-	longer := digest(v1alpha1.Rule{ArnRegex: "^arn:aws:iam::1:user/.*$", MaxAge: "24h"})
+	longer := digest(v1alpha1.Rule{ArnRegex: "^arn:aws:iam::000000000001:user/.*$", MaxAge: "24h"})
 	unlimited := digest(v1alpha1.Rule{PathPrefix: "/c/"})
 	tests := []struct {
 		reason    string
@@ -323,8 +323,8 @@ func BenchmarkDetails(b *testing.B) {
 func TestUntilIsTheNextChange(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{"mapUsers": `
-- {username: a, groups: [x], arnRegex: '^arn:aws:iam::1:user/a.*$', maxAge: 1h}
-- {username: b, groups: [w], arnRegex: '^arn:aws:iam::1:user/.*$', maxAge: 2h}
+- {username: a, groups: [x], arnRegex: '^arn:aws:iam::000000000001:user/a.*$', maxAge: 1h}
+- {username: b, groups: [w], arnRegex: '^arn:aws:iam::000000000001:user/.*$', maxAge: 2h}
 - {username: c, groups: [z], tags: {k: v}, maxAge: 30m}
 `, "mapRoles": "- {username: r, pathPrefix: /p/, maxAge: 90m}\n"})
 	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	aws1 = "arn:aws:iam::1:"
+	aws1 = "arn:aws:iam::000000000001:"
 	sso  = aws1 + "role/aws-reserved/sso.amazonaws.com/"
 )
 
@@ -35,18 +35,18 @@ func accesses(e rules.Evaluation) []string {
 func TestRulesAddUp(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{"mapUsers": `
-- {pathPrefix: /vault/, arnRegex: '^arn:aws:iam::1:user/vault/a.*$', username: first, groups: [x, w]}
+- {pathPrefix: /vault/, arnRegex: '^arn:aws:iam::000000000001:user/vault/a.*$', username: first, groups: [x, w]}
 - {pathPrefix: /vault/, username: second, groups: [w, z, z]}
 - {pathPrefix: /vault/, username: third, groups: [x]}
-- {arnRegex: '^arn:aws:iam::1:user/other/.*$', username: other}
+- {arnRegex: '^arn:aws:iam::000000000001:user/other/.*$', username: other}
 `})
 	got := set.Evaluate([]rules.Principal{
 		user(aws1 + "user/vault/b"), user(aws1 + "user/vault/a"), user(aws1 + "user/vault"), user(aws1 + "user/other/c"),
 	}, nil)
 	want := []string{
-		"user arn:aws:iam::1:user/vault/a as first in x,w,z by 0",
-		"user arn:aws:iam::1:user/vault/b as second in w,z,x by 1",
-		"user arn:aws:iam::1:user/other/c as other in  by 3",
+		"user arn:aws:iam::000000000001:user/vault/a as first in x,w,z by 0",
+		"user arn:aws:iam::000000000001:user/vault/b as second in w,z,x by 1",
+		"user arn:aws:iam::000000000001:user/other/c as other in  by 3",
 	}
 	if diff := cmp.Diff(want, accesses(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -73,8 +73,8 @@ func TestRoles(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{"mapRoles": `
 - {permissionSet: Admin, username: 'sso:{{SessionName}}', groups: [admins]}
-- {arnRegex: '^arn:aws:iam::1:role/a/b/(.*)$', username: 'role:${1}'}
-- {arnRegex: '^arn:aws:iam::1:role/X$', username: '${roleName}'}
+- {arnRegex: '^arn:aws:iam::000000000001:role/a/b/(.*)$', username: 'role:${1}'}
+- {arnRegex: '^arn:aws:iam::000000000001:role/X$', username: '${roleName}'}
 `})
 	hex := "_0123456789abcdef"
 	got := set.Evaluate([]rules.Principal{
@@ -94,10 +94,10 @@ func TestRoles(t *testing.T) {
 		role(aws1 + "role/X"),
 	}, nil)
 	want := []string{
-		"role arn:aws:iam::1:role/AWSReservedSSO_Admin_0123456789abcdef as sso:{{SessionName}} in admins by 0",
-		"role arn:aws:iam::1:role/AWSReservedSSO_Admin_fedcba9876543210 as sso:{{SessionName}} in admins by 0",
-		"role arn:aws:iam::1:role/Deployer as role:Deployer in  by 1",
-		"role arn:aws:iam::1:role/X as X in  by 2",
+		"role arn:aws:iam::000000000001:role/AWSReservedSSO_Admin_0123456789abcdef as sso:{{SessionName}} in admins by 0",
+		"role arn:aws:iam::000000000001:role/AWSReservedSSO_Admin_fedcba9876543210 as sso:{{SessionName}} in admins by 0",
+		"role arn:aws:iam::000000000001:role/Deployer as role:Deployer in  by 1",
+		"role arn:aws:iam::000000000001:role/X as X in  by 2",
 	}
 	if diff := cmp.Diff(want, accesses(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -108,7 +108,7 @@ func TestFrozenRules(t *testing.T) {
 	t.Parallel()
 	text := `
 - {pathPrefix: /vault/, username: 'v:${userName}', groups: [v], maxMatches: 2}
-- {pathPrefix: /, arnRegex: '^arn:aws:iam::1:user/(vault|ci)/.*$', username: other, groups: [o]}
+- {pathPrefix: /, arnRegex: '^arn:aws:iam::000000000001:user/(vault|ci)/.*$', username: other, groups: [o]}
 `
 	set := mustParse(t, map[string]string{"mapUsers": text})
 	digest := rules.RuleDigest(rules.User, v1alpha1.Rule{PathPrefix: "/vault/", Groups: []string{"v"}})
@@ -122,9 +122,9 @@ func TestFrozenRules(t *testing.T) {
 	}
 	got := set.Evaluate(append(principals, user(aws1+"user/vault/c")), before)
 	want := []string{
-		"user arn:aws:iam::1:user/vault/B as v:B in v,o by 0",
-		"user arn:aws:iam::1:user/vault/a as other in o by 1",
-		"user arn:aws:iam::1:user/vault/c as other in o by 1",
+		"user arn:aws:iam::000000000001:user/vault/B as v:B in v,o by 0",
+		"user arn:aws:iam::000000000001:user/vault/a as other in o by 1",
+		"user arn:aws:iam::000000000001:user/vault/c as other in o by 1",
 	}
 	if diff := cmp.Diff(want, accesses(got)); diff != "" {
 		t.Errorf("more than the limit (-want +got):\n%s", diff)
@@ -143,7 +143,7 @@ func TestImitation(t *testing.T) {
 	set := mustParse(t, map[string]string{"mapUsers": `
 - {arnRegex: '^arn:aws:iam::.*:user/tmp-foo-.*$', username: loose}
 - {arnRegex: '^arn:aws:iam::[0-9]+:user/.*tmp-bar-.*$', username: numbers}
-- {arnRegex: '^arn:aws:iam::1:user/x:y/.*$', username: fixed}
+- {arnRegex: '^arn:aws:iam::000000000001:user/x:y/.*$', username: fixed}
 `})
 	got := set.Evaluate([]rules.Principal{
 		user(aws1 + "user/tmp-foo-1"),
@@ -153,10 +153,10 @@ func TestImitation(t *testing.T) {
 		user(aws1 + "user/x:y/user:user/tmp-foo-4"),
 	}, nil)
 	want := []string{
-		"user arn:aws:iam::1:user/tmp-foo-1 as loose in  by 0",
-		"user arn:aws:iam::1:user/tmp-foo-3:/evil as loose in  by 0",
-		"user arn:aws:iam::1:user/x:y/tmp-bar-1 as numbers in  by 1",
-		"user arn:aws:iam::1:user/x:y/user:user/tmp-foo-4 as fixed in  by 2",
+		"user arn:aws:iam::000000000001:user/tmp-foo-1 as loose in  by 0",
+		"user arn:aws:iam::000000000001:user/tmp-foo-3:/evil as loose in  by 0",
+		"user arn:aws:iam::000000000001:user/x:y/tmp-bar-1 as numbers in  by 1",
+		"user arn:aws:iam::000000000001:user/x:y/user:user/tmp-foo-4 as fixed in  by 2",
 	}
 	if diff := cmp.Diff(want, accesses(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -178,7 +178,7 @@ func TestOneEntryEach(t *testing.T) {
 		role(aws1 + "role/b/Twin"), role(aws1 + "role/a/twin"), role(aws1 + "role/a/twin"), role(aws1 + "role/a/not a role"),
 		{Kind: rules.Role, ARN: aws1 + "user/a/x"}, role("role/a/nothing"),
 	}, nil)
-	if diff := cmp.Diff([]string{"role arn:aws:iam::1:role/twin as x in  by 0"}, accesses(got)); diff != "" {
+	if diff := cmp.Diff([]string{"role arn:aws:iam::000000000001:role/twin as x in  by 0"}, accesses(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	var reasons []string
@@ -186,8 +186,8 @@ func TestOneEntryEach(t *testing.T) {
 		reasons = append(reasons, l.Reason)
 	}
 	want := []string{
-		`not an IAM or STS ARN: "arn:aws:iam::1:role/a/not a role": its name is missing or not one`,
-		"its entry would be the same as that of arn:aws:iam::1:role/a/twin",
+		`not an IAM or STS ARN: "arn:aws:iam::000000000001:role/a/not a role": its name is missing or not one`,
+		"its entry would be the same as that of arn:aws:iam::000000000001:role/a/twin",
 		`not an IAM or STS ARN: "role/a/nothing": it does not begin with "arn:"`,
 	}
 	if diff := cmp.Diff(want, reasons); diff != "" {
@@ -200,7 +200,7 @@ func TestOneEntryEach(t *testing.T) {
 
 func TestPrincipalsOfAnotherKind(t *testing.T) {
 	t.Parallel()
-	set := mustParse(t, map[string]string{"mapRoles": "- {arnRegex: '^arn:aws:iam::1:(user|role)/.*$', username: x}"})
+	set := mustParse(t, map[string]string{"mapRoles": "- {arnRegex: '^arn:aws:iam::000000000001:(user|role)/.*$', username: x}"})
 	got := set.Evaluate([]rules.Principal{{Kind: rules.Role, ARN: aws1 + "user/a"}, {Kind: "group", ARN: aws1 + "role/a"}}, nil)
 	if len(got.Grants) != 0 || len(got.LeftOut) != 1 || got.LeftOut[0].Reason != "not an IAM or STS ARN: it is not a role's" {
 		t.Errorf("got %+v", got)
@@ -229,7 +229,7 @@ func TestMadeAgain(t *testing.T) {
 func TestCouldMatch(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{
-		"mapUsers": "- {pathPrefix: /vault/, username: x, maxMatches: 1}\n- {arnRegex: '^arn:aws:iam::1:user/ci/[a-z]+$', username: u}",
+		"mapUsers": "- {pathPrefix: /vault/, username: x, maxMatches: 1}\n- {arnRegex: '^arn:aws:iam::000000000001:user/ci/[a-z]+$', username: u}",
 		"mapRoles": "- {permissionSet: Admin, username: z}",
 	})
 	tests := []struct {
@@ -237,7 +237,7 @@ func TestCouldMatch(t *testing.T) {
 		arn  string
 		want bool
 	}{
-		{rules.User, "arn:aws-cn:iam::2:user/vault/a", true},
+		{rules.User, "arn:aws-cn:iam::000000000002:user/vault/a", true},
 		{rules.User, aws1 + "user/vaultx/a", false},
 		{rules.User, aws1 + "user/ci/a", true},
 		{rules.User, aws1 + "user/ci/7", false},
@@ -273,7 +273,7 @@ func randomRules(t *rapid.T) v1alpha1.Rules {
 			case 0:
 				r.PathPrefix = rapid.SampledFrom([]string{"/x/", "/a/", "/x/a/"}).Draw(t, "path")
 			default:
-				r.ArnRegex = "^arn:aws:iam::[12]:" + string(kind) + "/" + tail.Draw(t, "tail") + "$"
+				r.ArnRegex = "^arn:aws:iam::00000000000[12]:" + string(kind) + "/" + tail.Draw(t, "tail") + "$"
 			}
 			return r
 		})

@@ -119,12 +119,12 @@ func TestEqualListsAreOneInMemory(t *testing.T) {
 		t.Error("whoever appends to one list writes into another")
 	}
 	set := mustParse(t, map[string]string{"mapUsers": `
-- {arnRegex: '^arn:aws:iam::1:user/[a-z]$', username: a, groups: [g]}
-- {arnRegex: '^arn:aws:iam::1:user/[a-y]$', username: b, groups: [h]}
-- {arnRegex: '^arn:aws:iam::1:user/[b-z]$', username: c, groups: [i]}`})
+- {arnRegex: '^arn:aws:iam::000000000001:user/[a-z]$', username: a, groups: [g]}
+- {arnRegex: '^arn:aws:iam::000000000001:user/[a-y]$', username: b, groups: [h]}
+- {arnRegex: '^arn:aws:iam::000000000001:user/[b-z]$', username: c, groups: [i]}`})
 	var principals []rules.Principal
 	for _, name := range []string{"a", "b", "c", "z"} {
-		principals = append(principals, user("arn:aws:iam::1:user/"+name))
+		principals = append(principals, user("arn:aws:iam::000000000001:user/"+name))
 	}
 	grants := map[string]rules.Grant{}
 	for _, g := range set.Evaluate(principals, nil).Grants {

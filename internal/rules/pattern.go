@@ -174,9 +174,12 @@ func resourceAt(arn string) int {
 	return 0
 }
 
+// anyAccount is what shape takes for an account.
+const anyAccount = "[0-9]+"
+
 // shape is a pattern of all ARNs of a kind whose path begins with a prefix.
 func shape(kind Kind, pathPrefix string) string {
-	return `arn:aws[a-z0-9-]*:iam::[0-9]+:` + string(kind) + regexp.QuoteMeta(pathPrefix) +
+	return `arn:aws[a-z0-9-]*:iam::` + anyAccount + `:` + string(kind) + regexp.QuoteMeta(pathPrefix) +
 		`(?:[!-~]+/)?[A-Za-z0-9_+=,.@-]+`
 }
 

@@ -143,7 +143,7 @@ func TestRecordEncodingIsDeterministic(t *testing.T) {
 func TestRecordOfAFullAccountFits(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	r := rules.Record{Rules: map[string]string{"mapUsers": strings.Repeat("- arnRegex: ^arn:aws:iam::1:user/a$\n  username: a\n", 500)}}
+	r := rules.Record{Rules: map[string]string{"mapUsers": strings.Repeat("- arnRegex: ^arn:aws:iam::000000000001:user/a$\n  username: a\n", 500)}}
 	for i := range 7000 {
 		r.Entries = append(r.Entries, rules.Owned{
 			Kind: rules.User,
@@ -165,7 +165,7 @@ func TestRecordOfAFullAccountFits(t *testing.T) {
 
 func TestRecordRefusesWhatItCouldNotGiveBack(t *testing.T) {
 	t.Parallel()
-	owned := rules.Owned{Kind: rules.User, ARN: "arn:aws:iam::1:user/b", Digest: rules.ContentDigest("b", nil)}
+	owned := rules.Owned{Kind: rules.User, ARN: "arn:aws:iam::000000000001:user/b", Digest: rules.ContentDigest("b", nil)}
 	role := owned
 	role.Kind = rules.Role
 	unknown := owned
@@ -197,7 +197,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)/2] ^= 1
 	entry := `{"version":1,"rules":null,"entries":[{"kind":"user","arn":"%s","digest":"` + strings.Repeat("0", 32) + `"}]}`
-	listed := `{"version":%d,"rules":null,"granted":{%s},"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","digest":"d",%s}]}`
+	listed := `{"version":%d,"rules":null,"granted":{%s},"entries":[{"kind":"user","arn":"arn:aws:iam::000000000001:user/b","digest":"d",%s}]}`
 	const lists = `"selectors":["a"],"lists":[[0]]`
 	tests := map[string]struct {
 		reason string
@@ -222,7 +222,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		"two":       {"two JSON values", compress(t, `{"version":1,"entries":[],"rules":null}{}`)},
 		"list":      {"not an object", compress(t, `[]`)},
 		"bad ARN":   {"an ARN that is none", compress(t, fmt.Sprintf(entry, "b"))},
-		"role":      {"a role among users", compress(t, fmt.Sprintf(entry, "arn:aws:iam::1:role/b"))},
+		"role":      {"a role among users", compress(t, fmt.Sprintf(entry, "arn:aws:iam::000000000001:role/b"))},
 		"bomb":      {"17 MiB of spaces in 17 KiB", compress(t, `{"version":1}`+strings.Repeat(" ", 17<<20))},
 	}
 	for name, tc := range tests {
@@ -234,7 +234,7 @@ func TestDecodeRecordRefuses(t *testing.T) {
 			t.Errorf("%s: part of a record beside the error:\n%s", name, diff)
 		}
 	}
-	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(entry, "arn:aws:iam::1:user/b"))); err != nil {
+	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(entry, "arn:aws:iam::000000000001:user/b"))); err != nil {
 		t.Errorf("the rows above differ from a good one in more than their reason: %v", err)
 	}
 	if _, err := rules.DecodeRecord(compress(t, fmt.Sprintf(listed, 2, lists, `"by":1`))); err != nil {
@@ -263,8 +263,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(b)
 	f.Add(b[:20])
 	f.Add(compress(f, `{"version":1,"entries":[],"rules":{}}`))
-	f.Add(compress(f, `{"version":2,"granted":{"selectors":["a","b"],"lists":[[1,0],[]]},"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","by":1}]}`))
-	f.Add(compress(f, `{"version":1,"entries":[{"kind":"user","arn":"arn:aws:iam::1:user/b","selectors":[],"heldSince":"2026-03-01T12:00:00+01:00"}]}`))
+	f.Add(compress(f, `{"version":2,"granted":{"selectors":["a","b"],"lists":[[1,0],[]]},"entries":[{"kind":"user","arn":"arn:aws:iam::000000000001:user/b","by":1}]}`))
+	f.Add(compress(f, `{"version":1,"entries":[{"kind":"user","arn":"arn:aws:iam::000000000001:user/b","selectors":[],"heldSince":"2026-03-01T12:00:00+01:00"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := rules.DecodeRecord(b)
 		if err != nil {

@@ -30,21 +30,21 @@ func role(arn string) rules.Principal {
 func TestEvaluateReadme(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{"mapUsers": `
-- arnRegex: ^arn:aws:iam::1234567890:user/tmp-foo-.*$
+- arnRegex: ^arn:aws:iam::123456789012:user/tmp-foo-.*$
   username: foo
   groups:
   - system:masters
-- arnRegex: ^arn:aws:iam::1234567890:user/tmp-bar-.*$
+- arnRegex: ^arn:aws:iam::123456789012:user/tmp-bar-.*$
   username: bar
   groups:
   - developers
 `})
 	got := set.Evaluate([]rules.Principal{
-		user("arn:aws:iam::1234567890:user/tmp-bar-two"),
-		user("arn:aws:iam::1234567890:user/tmp-foo-one"),
-		user("arn:aws:iam::1234567890:user/tmp-bar-one"),
-		user("arn:aws:iam::1234567890:user/team/tmp-foo-one/evil"),
-		role("arn:aws:iam::1234567890:role/tmp-foo-one"),
+		user("arn:aws:iam::123456789012:user/tmp-bar-two"),
+		user("arn:aws:iam::123456789012:user/tmp-foo-one"),
+		user("arn:aws:iam::123456789012:user/tmp-bar-one"),
+		user("arn:aws:iam::123456789012:user/team/tmp-foo-one/evil"),
+		role("arn:aws:iam::123456789012:role/tmp-foo-one"),
 	}, nil)
 	type line struct {
 		ARN, User string
@@ -55,9 +55,9 @@ func TestEvaluateReadme(t *testing.T) {
 		lines = append(lines, line{g.EntryARN, g.Username, g.Groups})
 	}
 	want := []line{
-		{"arn:aws:iam::1234567890:user/tmp-foo-one", "foo", []string{"system:masters"}},
-		{"arn:aws:iam::1234567890:user/tmp-bar-one", "bar", []string{"developers"}},
-		{"arn:aws:iam::1234567890:user/tmp-bar-two", "bar", []string{"developers"}},
+		{"arn:aws:iam::123456789012:user/tmp-foo-one", "foo", []string{"system:masters"}},
+		{"arn:aws:iam::123456789012:user/tmp-bar-one", "bar", []string{"developers"}},
+		{"arn:aws:iam::123456789012:user/tmp-bar-two", "bar", []string{"developers"}},
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)

@@ -11,7 +11,7 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-const whoRegex = `^arn:aws:iam::1:user/(?:[!-~]*/)?(?P<who>[A-Za-z]*)(?:-?([0-9]+))?$`
+const whoRegex = `^arn:aws:iam::000000000001:user/(?:[!-~]*/)?(?P<who>[A-Za-z]*)(?:-?([0-9]+))?$`
 
 func TestUsernames(t *testing.T) {
 	t.Parallel()
@@ -64,11 +64,11 @@ func TestUsernames(t *testing.T) {
 
 func TestExpansion(t *testing.T) {
 	t.Parallel()
-	const head = "arn:aws:iam::1:user"
+	const head = "arn:aws:iam::000000000001:user"
 	tests := []struct{ reason, username, arn, want, leftOut string }{
 		{"a group", "v:${who}", head + "/alice-7", "v:alice", ""},
 		{"two groups", "$2/$who", head + "/alice-7", "7/alice", ""},
-		{"the principal's own", "${userName} ${accountID} ${path} ${userID}", head + "/p/q/alice-7", "alice-7 1 /p/q/ AIDA7", ""},
+		{"the principal's own", "${userName} ${accountID} ${path} ${userID}", head + "/p/q/alice-7", "alice-7 000000000001 /p/q/ AIDA7", ""},
 		{"no path is /", "${path}", head + "/alice", "/", ""},
 		{"the whole ARN", "${0}", head + "/alice", head + "/alice", ""},
 		{"a dollar sign", "$$$who$$", head + "/alice", "$alice$", ""},
@@ -108,13 +108,13 @@ func TestExpansion(t *testing.T) {
 // before a user name that the rule did not begin with it.
 func TestNobodyNamesThemselvesSystem(t *testing.T) {
 	t.Parallel()
-	const arn = "arn:aws:iam::1:user/system:masters/tem:x/a"
+	const arn = "arn:aws:iam::000000000001:user/system:masters/tem:x/a"
 	for _, tc := range []struct{ pattern, username string }{
-		{`^arn:aws:iam::1:user/([a-z:]+)/.*$`, "${1}"},
-		{`^arn:aws:iam::1:user/sys(tem:[a-z]+)/.*$`, "sys${1}"},
-		{`^arn:aws:iam::1:user/sys(tem:.*)$`, "sys$1"},
-		{`^arn:aws:iam::1:user/(system)(:.*)$`, "$1$2"},
-		{`^arn:aws:iam::1:user/(system):.*$`, "$1:x"},
+		{`^arn:aws:iam::000000000001:user/([a-z:]+)/.*$`, "${1}"},
+		{`^arn:aws:iam::000000000001:user/sys(tem:[a-z]+)/.*$`, "sys${1}"},
+		{`^arn:aws:iam::000000000001:user/sys(tem:.*)$`, "sys$1"},
+		{`^arn:aws:iam::000000000001:user/(system)(:.*)$`, "$1$2"},
+		{`^arn:aws:iam::000000000001:user/(system):.*$`, "$1:x"},
 	} {
 		data := map[string]string{"mapUsers": "- arnRegex: " + tc.pattern + "\n  username: " + tc.username + "\n"}
 		got := mustParse(t, data).Evaluate([]rules.Principal{user(arn)}, nil)
@@ -127,7 +127,7 @@ func TestNobodyNamesThemselvesSystem(t *testing.T) {
 func TestUniqueIDsMustBePrintable(t *testing.T) {
 	t.Parallel()
 	set := mustParse(t, map[string]string{"mapUsers": "- {pathPrefix: /p/, username: '${userID}'}"})
-	got := set.Evaluate([]rules.Principal{{Kind: rules.User, ARN: "arn:aws:iam::1:user/p/a", ID: "AIDA\n"}}, nil)
+	got := set.Evaluate([]rules.Principal{{Kind: rules.User, ARN: "arn:aws:iam::000000000001:user/p/a", ID: "AIDA\n"}}, nil)
 	if len(got.Grants) != 0 || len(got.LeftOut) != 1 {
 		t.Errorf("got %+v", got)
 	}
@@ -143,7 +143,7 @@ func TestExpansionIsThatOfPackageRegexp(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		username := strings.Join(rapid.SliceOfN(piece, 1, 6).Draw(t, "pieces"), "")
-		arn := "arn:aws:iam::1:user/" + rapid.SampledFrom([]string{"alice-7", "alice", "7", "p/Bob"}).Draw(t, "name")
+		arn := "arn:aws:iam::000000000001:user/" + rapid.SampledFrom([]string{"alice-7", "alice", "7", "p/Bob"}).Draw(t, "name")
 		set, err := rules.Compile(v1alpha1.Rules{MapUsers: []v1alpha1.Rule{{ArnRegex: whoRegex, Username: username}}}, rules.Options{})
 		if err != nil {
 			return

@@ -39,7 +39,8 @@ app.kubernetes.io/name: aws-auth-refresher
 {{/* What the schema leaves to sentences of ours: Helm would name another value than the
      wrong one for a name that is not allowed. */}}
 {{- define "check-names" -}}
-{{- $known := list "account-external-id" "account-role-arn" "adopt" "allow-unanchored" "cluster-name"
+{{- $known := list "account-external-id" "account-role-arn" "adopt" "allow-short-accounts" "allow-unanchored"
+      "cluster-name"
       "events-queue-url" "history" "leader-elect" "log-format" "log-level" "max-removals" "refresh-interval"
       "removal-hold" "target" }}
 {{- $fixed := dict
