@@ -146,7 +146,7 @@ func TestPlanKnowsSpentApprovals(t *testing.T) {
 		Rules: cm, AWSAuth: w.get("aws-auth"), State: w.get("aws-auth-refresher-state"), Listed: rules.Kinds(),
 		Accounts: []string{accountID}, Removal: w.config.Removal, Now: w.clock.Now(),
 	}
-	out, err := NewPlan(data)
+	out, err := NewPlan(t.Context(), data)
 	if err != nil || len(out.Removal.Held) != 12 || data.Approval(out) != rules.DataDigest(none)+".2" {
 		t.Errorf("%d held, to be approved by %s: %v", len(out.Removal.Held), data.Approval(out), err)
 	}

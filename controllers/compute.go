@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -124,8 +125,10 @@ type Conflict struct {
 }
 
 // Compute decides what aws-auth should hold. It is a function of its argument
-// but for the ledger, which forgets evidence that is no longer needed.
-func Compute(s Situation) Outcome {
+// but for the ledger, which forgets evidence that is no longer needed. Where ctx
+// ends while rules are matched there is no outcome, and the error is
+// rules.ErrUnfinished.
+func Compute(ctx context.Context, s Situation) (Outcome, error) {
 	if s.Ages.Now.IsZero() {
 		s.Ages.Now = s.Now
 	}
@@ -133,7 +136,10 @@ func Compute(s Situation) Outcome {
 	if s.Rules != nil {
 		c.inForce = map[rules.Kind]map[string]bool{rules.User: s.Rules.Digests(rules.User), rules.Role: s.Rules.Digests(rules.Role)}
 		c.recorded.addEntries(s.Entries.Record)
-		c.out.Evaluation = s.Rules.EvaluateAt(s.Ages, s.Principals, c.recorded.granted)
+		var err error
+		if c.out.Evaluation, err = s.Rules.EvaluateWithin(ctx, s.Ages, s.Principals, c.recorded.granted); err != nil {
+			return Outcome{}, err
+		}
 		if s.RecordFull {
 			c.leaveOutNew()
 		}
@@ -160,7 +166,7 @@ func Compute(s Situation) Outcome {
 	if len(c.out.Result.Changed) > 0 {
 		c.out.before = c.ownBefore()
 	}
-	return c.out
+	return c.out, nil
 }
 
 // leaveOutNew leaves out whoever is not on record.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,7 +53,7 @@ type Explanation struct {
 
 // Explain tells why an identity, given by the ARN of a user, a role or a
 // role's session, is or is not let in. d.Rules may be nil.
-func Explain(d PlanData, identity string) (Explanation, error) {
+func Explain(ctx context.Context, d PlanData, identity string) (Explanation, error) {
 	a, err := arn.Parse(identity)
 	if err != nil {
 		return Explanation{}, err
@@ -72,7 +73,7 @@ func Explain(d PlanData, identity string) (Explanation, error) {
 	}
 	x.find(d, a)
 	if x.NoRules = d.Rules == nil; !x.NoRules {
-		x.judge(d)
+		x.judge(ctx, d)
 	}
 	x.lookUp(d)
 	x.lookUpAccess(d)
@@ -98,14 +99,14 @@ func (x *Explanation) find(d PlanData, a arn.ARN) {
 }
 
 // judge asks the rules, and what the refresher would do.
-func (x *Explanation) judge(d PlanData) {
+func (x *Explanation) judge(ctx context.Context, d PlanData) {
 	set, err := rules.Parse(d.Rules.Data, d.ruleOptions())
 	if err != nil {
 		x.Refused = err
 		return
 	}
 	x.Verdicts = set.Explain(x.Principal, d.Now)
-	plan, err := NewPlan(d)
+	plan, err := NewPlan(ctx, d)
 	if err != nil {
 		x.Refused = err
 		return

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,7 +50,7 @@ func (d *PlanData) ruleOptions() rules.Options {
 // as confirmed to be gone, which takes the controller a second look, and what
 // stands in a new target as old enough to count. Rules that are refused are a
 // *rules.Problems.
-func NewPlan(d PlanData) (Outcome, error) {
+func NewPlan(ctx context.Context, d PlanData) (Outcome, error) {
 	if len(d.Rules.BinaryData) > 0 {
 		return Outcome{}, errRulesBinary
 	}
@@ -80,15 +81,22 @@ func NewPlan(d PlanData) (Outcome, error) {
 	} else {
 		s.Document = reader.Read(d.AWSAuth.Data, binaryBytes(d.AWSAuth))
 	}
-	Compute(s) // the ledger takes evidence only about those whom it was asked about
+	// The ledger takes evidence only about those whom it was asked about.
+	if _, err := Compute(ctx, s); err != nil {
+		return Outcome{}, err
+	}
 	confirmGone(s.Ledger, d, recordedARNs(s))
-	out := Compute(s)
+	out, err := Compute(ctx, s)
+	if err != nil {
+		return Outcome{}, err
+	}
 	if err = out.recordable(d.Rules); errors.Is(err, errRecordTooLarge) {
 		s.RecordFull = true
-		out = Compute(s)
-		err = out.recordable(d.Rules)
+		if out, err = Compute(ctx, s); err == nil {
+			err = out.recordable(d.Rules)
+		}
 	}
-	if errors.Is(err, errRecordTooLarge) {
+	if errors.Is(err, errRecordTooLarge) || errors.Is(err, rules.ErrUnfinished) {
 		return Outcome{}, err
 	}
 	out.Paused, out.approval = isPaused(d.Rules), judged

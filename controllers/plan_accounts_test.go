@@ -70,7 +70,7 @@ func TestAPlanGoesOnWithoutAnAccount(t *testing.T) {
 			t.Errorf("%s: %v", c.reason, err)
 			continue
 		}
-		plan, err := NewPlan(d)
+		plan, err := NewPlan(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestExplainDoesNotDenyWhomItCouldNotList(t *testing.T) {
 		t.Fatal(err)
 	}
 	for account, want := range map[string]bool{accountID: true, otherAccount: false} {
-		x, err := Explain(d, "arn:aws:iam::"+account+":user/nobody")
+		x, err := Explain(t.Context(), d, "arn:aws:iam::"+account+":user/nobody")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func TestPlanTakesOutWhoIsGone(t *testing.T) {
 		{"its account was listed", []string{accountID}, 1},
 		{"another account was listed", []string{"210987654321"}, 0},
 	} {
-		out, err := NewPlan(PlanData{
+		out, err := NewPlan(t.Context(), PlanData{
 			Rules:   &corev1.ConfigMap{Data: map[string]string{"mapUsers": devRule}},
 			AWSAuth: &corev1.ConfigMap{Data: map[string]string{"mapUsers": entry("tmp-foo-1", "foo", "developers")}},
 			State:   &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "state"}, BinaryData: map[string][]byte{recordKey: encoded}},

@@ -143,7 +143,7 @@ func (r *AWSAuthReconciler) Reconcile(term context.Context, _ ctrl.Request) (ctr
 
 // retriable drops the errors that only a person can mend.
 func retriable(err error) error {
-	if errors.Is(err, errRecordUnusable) || errors.Is(err, errRecordTooLarge) {
+	if errors.Is(err, errRecordUnusable) || errors.Is(err, errRecordTooLarge) || errors.Is(err, rules.ErrUnfinished) {
 		return nil
 	}
 	return err
@@ -240,7 +240,11 @@ func (r *AWSAuthReconciler) decideAndWrite(ctx context.Context, run *refresh) er
 	}
 	run.awsAuthRead = run.awsAuth
 	revived := run.out.Revived
-	run.out = Compute(r.situation(run))
+	out, err := Compute(ctx, r.situation(run))
+	if err != nil {
+		return err
+	}
+	run.out = out
 	if len(run.out.Revived) == 0 {
 		run.out.Revived = revived // taken out by an earlier write of this refresh
 	}

@@ -64,7 +64,7 @@ func TestRecordTooLarge(t *testing.T) {
 	}
 	padding := "# " + random(rnd, 500<<10) + "\n"
 	large := "- arnRegex: ^arn:aws:iam::123456789012:user/.*$\n  username: foo\n  groups: [g]\n" + padding
-	plan, err := NewPlan(PlanData{
+	plan, err := NewPlan(t.Context(), PlanData{
 		Rules: &corev1.ConfigMap{Data: map[string]string{"mapUsers": large}}, AWSAuth: w.get("aws-auth"), Principals: principals,
 		Listed: []rules.Kind{rules.User}, Removal: removal.Settings{Hold: time.Minute, MaxCount: 10, MaxPercent: 50}, Now: w.clock.Now(),
 	})

@@ -66,7 +66,7 @@ func (o *explainOptions) run(cmd *cobra.Command, identity string) error {
 		return err
 	}
 	in.data.Options, in.data.Removal, in.data.Adopt, in.data.Now = options, settings, o.Adopt, time.Now()
-	x, err := controllers.Explain(in.data, identity)
+	x, err := controllers.Explain(cmd.Context(), in.data, identity)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (o *planOptions) run(cmd *cobra.Command) error {
 	}
 	in.data.Options = options
 	in.data.Removal, in.data.Adopt, in.data.Now = settings, o.Adopt, time.Now()
-	plan, err := controllers.NewPlan(in.data)
+	plan, err := controllers.NewPlan(cmd.Context(), in.data)
 	if problems, ok := errors.AsType[*rules.Problems](err); ok {
 		return &ExitError{Code: 1, Message: prefixLines(in.rulesFrom+": ", problems.Error())}
 	}

@@ -106,11 +106,12 @@ func present(r v1alpha1.Rule) map[string]int {
 
 func compile(sources []source, o Options, problems *report) (*Set, error) {
 	set := &Set{}
-	room := maxTables
+	tables, steps := maxTables, maxSlow
 	for _, s := range sources {
-		c := compiler{source: s, options: o, problems: problems}
+		c := compiler{source: s, options: o, problems: problems, enough: steps < 0}
 		compiled := c.compile()
-		room = compiled.pattern.fit(room)
+		tables = compiled.pattern.fit(tables)
+		steps = c.afford(compiled.pattern, steps)
 		if s.kind == User {
 			set.users = append(set.users, compiled)
 		} else {
@@ -153,6 +154,9 @@ type compiler struct {
 	source
 	options  Options
 	problems *report
+	// enough: patterns have been refused as too slow already, so no more of
+	// them are looked at.
+	enough bool
 }
 
 func (c *compiler) refuse(field, format string, args ...any) {
@@ -163,7 +167,7 @@ func (c *compiler) compile() rule {
 	r := c.rule
 	out := rule{kind: c.kind, path: "/", maxMatches: r.MaxMatches, as: r.Username, digest: []string{RuleDigest(c.kind, r)}}
 	c.selectors()
-	if r.ArnRegex != "" {
+	if r.ArnRegex != "" && !c.enough {
 		out.pattern = c.pattern()
 	}
 	if r.PathPrefix != "" && c.pathPrefix() {

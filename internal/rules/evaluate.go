@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -69,29 +70,39 @@ func (s *Set) Evaluate(ps []Principal, granted GrantedBefore) Evaluation {
 	return s.EvaluateAt(Clock{}, ps, granted)
 }
 
-// EvaluateAt finds out who gets what. Every rule that selects a principal adds
+// EvaluateAt is EvaluateWithin for as long as it takes.
+func (s *Set) EvaluateAt(c Clock, ps []Principal, granted GrantedBefore) Evaluation {
+	out, _ := s.EvaluateWithin(context.Background(), c, ps, granted) // which never ends early
+	return out
+}
+
+// EvaluateWithin finds out who gets what. Every rule that selects a principal adds
 // its groups; the first one names the user. Principals may come in any order.
 // granted is asked about frozen rules, and about ages by a clock that is in
-// doubt, only; nil says no.
-func (s *Set) EvaluateAt(c Clock, ps []Principal, granted GrantedBefore) Evaluation {
+// doubt, only; nil says no. Once ctx is done it ends soon, with an error that is
+// ErrUnfinished and wraps the context's, and without a result.
+func (s *Set) EvaluateWithin(ctx context.Context, c Clock, ps []Principal, granted GrantedBefore) (Evaluation, error) {
 	if granted == nil {
 		granted = func(Kind, string, string) (Before, bool) { return Before{}, false }
 	}
 	var out Evaluation
 	for _, k := range Kinds() {
-		e := evaluation{kind: k, rules: s.of(k), granted: granted, clock: c, until: out.Until}
+		e := evaluation{ended: endOf(ctx), kind: k, rules: s.of(k), granted: granted, clock: c, until: out.Until}
 		if len(e.rules) == 0 {
 			continue
 		}
 		e.subjects = subjectsOf(k, ps)
 		e.match()
 		e.grant()
+		if e.err != nil {
+			return Evaluation{}, s.unfinished(e.err)
+		}
 		out.Grants = append(out.Grants, e.sorted()...)
 		out.Rules = append(out.Rules, e.counts...)
 		out.LeftOut = append(out.LeftOut, e.leftOut...)
 		out.Until = e.until
 	}
-	return out
+	return out, nil
 }
 
 // maxTrail is as many bytes as most ARNs have.
@@ -102,6 +113,8 @@ const poolSize = 4096
 
 // evaluation is the work on one kind.
 type evaluation struct {
+	ended    func() error // why it is to end; nil: go on
+	err      error        // why it was ended; see over
 	kind     Kind
 	rules    []rule
 	granted  GrantedBefore
@@ -165,13 +178,16 @@ func (e *evaluation) match() {
 	e.counts = make([]RuleCount, len(e.rules))
 	room := make([]uint16, 0, maxTrail)
 	for i := range e.rules {
+		if e.over() {
+			return
+		}
 		r := &e.rules[i]
 		var n int
 		switch {
 		case r.pattern == nil:
 			n = e.matchIf(i, func(subject) bool { return true })
-		case r.pattern.fast == nil:
-			n = e.matchIf(i, func(s subject) bool { return r.pattern.re.MatchString(s.ARN) })
+		case r.pattern.slow():
+			n = e.matchSlow(i)
 		default:
 			n = e.matchFast(i, newCursor(r.pattern.fast, room))
 		}
@@ -236,6 +252,9 @@ func (e *evaluation) grant() {
 	words := e.words()
 	var list []int
 	for i, s := range e.subjects {
+		if i%checkEvery == 0 && e.over() {
+			return
+		}
 		list = list[:0]
 		e.before = nil
 		for w, word := range e.matched[i*words : (i+1)*words] {

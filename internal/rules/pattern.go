@@ -22,8 +22,11 @@ type pattern struct {
 	re *regexp.Regexp
 	// fast is nil for a pattern that is too large for an automaton.
 	fast *automaton
-	// literal is how every matching ARN begins, suffix how it ends.
-	literal, suffix string
+	// literal is how every matching ARN begins, suffix how it ends. prefix is the
+	// literal of a pattern without an automaton, as far as its text shows it.
+	literal, prefix, suffix string
+	// steps are those of the pattern with its repetitions written out, roughly.
+	steps int
 }
 
 // newPattern compiles an arnRegex of a kind. Where it refuses, the pattern is
@@ -36,13 +39,17 @@ func newPattern(kind Kind, text string, unanchored bool) (p *pattern, reason str
 	if err != nil {
 		return nil, badSyntax(err)
 	}
-	if steps(tree) > maxSteps {
+	count := steps(tree)
+	if count > maxSteps {
 		return nil, fmt.Sprintf("is too large: with its repetitions written out it has more than %d steps", maxSteps)
 	}
 	if reason := badNames(tree.CapNames()); reason != "" {
 		return nil, reason
 	}
 	p, err = compilePattern(text, tree, unanchored)
+	if err == nil {
+		p.steps = count
+	}
 	switch {
 	case err != nil: // it parsed alone, so it is what stands around it now that does not
 		return nil, `leaves \Q open; close it with \E`
@@ -93,7 +100,7 @@ func compilePattern(text string, tree *syntax.Regexp, unanchored bool) (*pattern
 	if err != nil {
 		return nil, err
 	}
-	p := &pattern{re: re, fast: newAutomaton(whole), suffix: literalSuffix(whole)}
+	p := &pattern{re: re, fast: newAutomaton(whole), prefix: literalPrefix(whole), suffix: literalSuffix(whole)}
 	if p.fast != nil {
 		p.literal = p.fast.literal
 	}
@@ -238,6 +245,32 @@ func literalSuffix(re *syntax.Regexp) string {
 			last--
 		}
 		return literalSuffix(re.Sub[last])
+	}
+	return ""
+}
+
+// literalPrefix is how every text begins that an expression matches from the
+// text's beginning; it may be shorter than it could.
+func literalPrefix(re *syntax.Regexp) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase == 0 {
+			return string(re.Rune)
+		}
+	case syntax.OpCapture:
+		return literalPrefix(re.Sub[0])
+	case syntax.OpConcat:
+		var prefix strings.Builder
+		for _, sub := range re.Sub {
+			if sub.Op == syntax.OpBeginText || sub.Op == syntax.OpEmptyMatch {
+				continue
+			}
+			prefix.WriteString(literalPrefix(sub))
+			if sub.Op != syntax.OpLiteral || sub.Flags&syntax.FoldCase != 0 {
+				break
+			}
+		}
+		return prefix.String()
 	}
 	return ""
 }
