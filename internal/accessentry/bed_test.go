@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -190,4 +192,25 @@ func (b *bed) theirs(p rules.Principal, username string, groups ...string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+}
+
+// answers has EKS answer with something else than it says.
+func (b *bed) answers(what *regexp.Regexp, instead string) {
+	b.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		b.aws.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Del("Content-Length")
+		w.WriteHeader(answer.Code)
+		if _, err := w.Write(what.ReplaceAll(answer.Body.Bytes(), []byte(instead))); err != nil {
+			b.Error(err)
+		}
+	}))
+	b.Cleanup(server.Close)
+	b.client = eks.New(eks.Options{
+		Region: "eu-central-1", BaseEndpoint: &server.URL, RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIAADMIN", "secret", ""),
+	})
+	b.restart()
 }
