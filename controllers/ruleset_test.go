@@ -3,6 +3,7 @@ package controllers
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -22,7 +23,7 @@ func TestRulesInForceStayInForce(t *testing.T) {
 	} {
 		cm := &corev1.ConfigMap{Data: map[string]string{"mapUsers": "- " + rule + "\n"}}
 		for _, before := range []map[string]string{cm.Data, nil} {
-			rs := choose(cm, rules.Record{Rules: before}, &rulesCache{})
+			rs := choose(cm, rules.Record{Rules: before}, &rulesCache{}, time.Now())
 			if rs.problem == nil || strings.Contains(rs.problem.Error(), "no longer") || strings.Contains(rs.problem.Error(), "any longer") {
 				t.Errorf("%s: got the problem %v, want the refusal of what is written", reason, rs.problem)
 			}
