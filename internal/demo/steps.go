@@ -181,7 +181,7 @@ func dropRule(ctx context.Context, w *world) error {
 func isTrue(c *metav1.Condition) bool { return c.Status == metav1.ConditionTrue }
 
 // approval finds the annotation in the message about held removals.
-var approval = regexp.MustCompile(`(\S+/approve-removal)=([0-9a-f]+)`)
+var approval = regexp.MustCompile(`(\S+/approve-removal)=([0-9a-f]+(?:\.[0-9]+)?)`)
 
 func approve(ctx context.Context, w *world) error {
 	message, err := w.awaitCondition(ctx, "RemovalHeld", isTrue)

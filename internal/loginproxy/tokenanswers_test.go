@@ -288,7 +288,9 @@ func TestClosingStreamsForgetsNoPause(t *testing.T) {
 	br := b.signedIn(t, "jane", admin)
 	s := webSocket(t, b.address(), br.cookies[cookie])
 	b.aws.set(func(a *aws) { a.err = webidentity.ErrUnavailable })
-	b.clock.Add(61 * time.Minute)
+	b.clock.Add(61 * time.Minute / 2)
+	br.get("/x") // idle sessions end
+	b.clock.Add(61 * time.Minute / 2)
 	s.closes(t, time.Now())
 	calls := b.aws.count()
 	for range 3 {
