@@ -41,7 +41,11 @@ type Policy struct {
 	Adopt              bool
 	RemovalHold        time.Duration
 	MaxRemovals        string
+	UnprovenRemoval    time.Duration
 }
+
+// leastUnproven keeps a short trouble of IAM from being taken for deletions.
+const leastUnproven = time.Hour
 
 // BindFlags adds the flags with their defaults.
 func (p *Policy) BindFlags(flags *pflag.FlagSet) {
@@ -56,6 +60,9 @@ func (p *Policy) BindFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&p.MaxRemovals, "max-removals", "10,50%",
 		"how many entries of one account and kind may lose their rule within --removal-hold before they are held: "+
 			"more than COUNT and more than PERCENT of them")
+	flags.DurationVar(&p.UnprovenRemoval, "unproven-removal", 0,
+		"after which absence from every listing an entry is taken out although IAM could not be asked whether its "+
+			"principal is deleted; an hour at least; 0: never")
 }
 
 // Options say how rules are read.
@@ -65,7 +72,7 @@ func (p *Policy) Options() rules.Options {
 
 // Settings are the breaker's settings.
 func (p *Policy) Settings() (removal.Settings, error) {
-	s := removal.Settings{Hold: p.RemovalHold}
+	s := removal.Settings{Hold: p.RemovalHold, UnprovenAfter: p.UnprovenRemoval}
 	count, percent, ok := strings.Cut(p.MaxRemovals, ",")
 	var countErr, percentErr error
 	s.MaxCount, countErr = strconv.Atoi(strings.TrimSpace(count))
@@ -75,6 +82,8 @@ func (p *Policy) Settings() (removal.Settings, error) {
 		return s, fmt.Errorf("--max-removals is %q; write a count and a percentage from 0 to 100, as in 10,50%%", p.MaxRemovals)
 	case p.RemovalHold < 0:
 		return s, fmt.Errorf("--removal-hold is %s; it must not be negative", p.RemovalHold)
+	case p.UnprovenRemoval != 0 && p.UnprovenRemoval < leastUnproven:
+		return s, fmt.Errorf("--unproven-removal is %s; write at least %s, or 0 for never", p.UnprovenRemoval, leastUnproven)
 	}
 	return s, nil
 }

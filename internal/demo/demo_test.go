@@ -43,7 +43,7 @@ func TestOnce(t *testing.T) {
 		"access entries by the same rules":        `EKS has an access entry for each of our 3 entries in aws-auth:\n +\| arn:aws:iam::123456789012:user/vault-jane-\S+: vault:jane, groups developers\n`,
 		"system:masters as a policy":              `user/tmp-foo-one: foo, policy AmazonEKSClusterAdminPolicy$`,
 		"access entries given up":                 `back to --target configmap: everybody is in aws-auth still, and the access$`,
-		"the breaker, and how to approve":         `the rules no longer grant 12 of entries of ours, and .* aws-auth-refresher\.io/approve-removal=[0-9a-f]{16}`,
+		"the breaker, and how to approve":         `the rules no longer grant 12 entries of ours, and .* aws-auth-refresher\.io/approve-removal=[0-9a-f]{16}`,
 		"approved":                                `all 12 are out; the others stay`,
 		"a login, as a browser does it":           `http://localhost:\d+: choose a role, log in at the provider, AssumeRoleWithWebIdentity, dashboard: \S+s\n`,
 		"as whom the role lets her in":            `the cluster calls her developer:jane@corp\.example, groups developers, system:authenticated, and lists 4 namespaces$`,

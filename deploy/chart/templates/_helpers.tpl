@@ -42,7 +42,7 @@ app.kubernetes.io/name: aws-auth-refresher
 {{- $known := list "account-external-id" "account-role-arn" "adopt" "allow-short-accounts" "allow-unanchored"
       "cluster-name"
       "events-queue-url" "history" "leader-elect" "log-format" "log-level" "max-removals" "refresh-interval"
-      "removal-hold" "target" }}
+      "removal-hold" "target" "unproven-removal" }}
 {{- $fixed := dict
       "aws-auth-configmap" "the controller may write only the ConfigMap aws-auth; take it out"
       "health-probe-bind-address" "the probes ask port 8081; take it out"
