@@ -57,6 +57,8 @@ type AWSAuthReconciler struct {
 	historyErr   error  // why the last version could not be kept
 	stateSeen    string // version of the state ConfigMap after the last refresh
 	ready        chan struct{}
+	// patience ends the wait for a listing, which goes on.
+	patience func(context.Context) (context.Context, context.CancelFunc)
 }
 
 // NewReconciler returns a reconciler that has done nothing yet.
@@ -70,10 +72,12 @@ func NewReconciler(c Config) *AWSAuthReconciler {
 	if c.Limit == 0 {
 		c.Limit = awsauth.MaxBytes
 	}
-	return &AWSAuthReconciler{
+	r := &AWSAuthReconciler{
 		Config: c, store: store{configMaps: c.ConfigMaps, names: c.Names},
 		rules: rulesCache{options: c.Rules}, announced: map[string]string{}, ready: make(chan struct{}), listing: newListings(),
 	}
+	r.patience = r.listWait
+	return r
 }
 
 // refresh is what one run finds and does.

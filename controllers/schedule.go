@@ -15,7 +15,7 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	if run.rules.set == nil {
 		return
 	}
-	waitCtx, cancel := context.WithTimeout(ctx, r.listWait())
+	waitCtx, cancel := r.patience(ctx)
 	defer cancel()
 	for {
 		due := r.known.due(run.now, run.rules.digest)
@@ -37,8 +37,10 @@ func (r *AWSAuthReconciler) list(ctx context.Context, run *refresh) {
 	}
 }
 
-// listWait is how long a refresh waits for a listing.
-func (r *AWSAuthReconciler) listWait() time.Duration { return min(5*time.Second, r.RefreshInterval/3) }
+// listWait ends when a refresh is to wait no longer for a listing.
+func (r *AWSAuthReconciler) listWait(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, min(5*time.Second, r.RefreshInterval/3))
+}
 
 // take takes over what a listing says.
 func (r *AWSAuthReconciler) take(run *refresh, l *listing) {

@@ -108,13 +108,38 @@ type soakLister struct{ *replica }
 
 func (l soakLister) List(ctx context.Context, needs rules.Needs) principals.Listing {
 	listing := l.lister.List(ctx, needs)
-	l.listed = l.now()
+	began := l.now()
+	if l.slow.After(began) && !l.crawl(ctx) {
+		return listing
+	}
+	l.listed = began
 	l.pay()
 	if l.stallAt == listStall {
 		l.stallAt = 0
 		l.stall(l.replica)
 	}
 	return listing
+}
+
+// crawl has a listing take long. No refresh waits for it.
+func (r *replica) crawl(ctx context.Context) (ended bool) {
+	ours, release := r.rec.listing.underWay, make(chan struct{})
+	rec := r.rec
+	r.after(r.slow.Sub(r.now()), func() {
+		close(release)
+		if rec.listing.underWay == ours {
+			<-ours.done
+			r.wakeUp(r)
+		}
+	})
+	r.crawls = ours
+	r.giveUp()
+	select {
+	case <-release:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (l soakLister) Exists(ctx context.Context, kind rules.Kind, principalARN string) (bool, error) {

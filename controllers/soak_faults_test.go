@@ -65,7 +65,7 @@ func (s *soak) troubles() []func() {
 		s.failAWS, s.failAWS, s.failAWS, s.lagAWS, s.wrongAccount,
 		s.failAPI, s.contend,
 		s.kill, s.kill, s.handOver, s.noLeader, s.standStill, s.standStill,
-		s.freeze, s.jump, s.hang, s.hang, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
+		s.slowListings, s.freeze, s.jump, s.hang, s.hang, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
 	}
 }
 
@@ -111,6 +111,19 @@ func (s *soak) wrongAccount() {
 	}
 	s.renewCredentials()
 	s.troubleAWS("wrong account", fakeaws.Fault{Effect: fakeaws.OtherAccount})
+}
+
+// slowListings has listings of IAM take minutes.
+func (s *soak) slowListings() {
+	r := s.leader()
+	if r == nil || s.calm.aws.After(s.now()) {
+		return
+	}
+	s.summary.fault("slow listing")
+	long := s.between(20*time.Second, 6*time.Minute)
+	s.note("listings of %s take until %s from now", r.name, long)
+	r.slow = s.now().Add(long)
+	s.calm.aws = r.slow
 }
 
 // lagAWS changes how far IAM's answers run behind.

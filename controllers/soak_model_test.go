@@ -120,6 +120,9 @@ func (s *soak) create(n soakName) {
 	} else {
 		p.gap = p.listed
 	}
+	if p.tagged || p.member {
+		p.touched = s.now()
+	}
 	p.made, p.tagged, p.member = s.now().Truncate(time.Second), false, false
 	p.exists, p.listed, p.got = true, s.now().Add(s.iam.lag.List), s.now().Add(s.iam.lag.Get)
 	s.note("created %s", n.arn())

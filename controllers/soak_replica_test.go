@@ -39,7 +39,10 @@ type replica struct {
 	stallAt int       // the call before which it stands still; 0: none
 	dead    bool
 
-	offset time.Duration // of its clock
+	giveUp context.CancelFunc // ends its wait for the listing
+	slow   time.Time          // until when its listings take
+	crawls *listing           // that takes so long
+	offset time.Duration      // of its clock
 	hung   atomic.Bool   // a call did not answer until its deadline
 	news   []time.Time   // when it heard of changes of IAM
 }
@@ -58,6 +61,12 @@ func (r *replica) start() {
 	r.news = nil
 	config.Announcements = r
 	r.rec = NewReconciler(config)
+	r.rec.patience = func(ctx context.Context) (context.Context, context.CancelFunc) {
+		if ctx, r.giveUp = context.WithCancel(ctx); r.crawls != nil && r.crawls == r.rec.listing.underWay {
+			r.giveUp()
+		}
+		return ctx, r.giveUp
+	}
 	r.active, r.busy, r.dead, r.failures = true, false, false, 0
 	r.dieAt, r.stallAt = 0, 0
 	r.started, r.listed, r.wake = r.now(), time.Time{}, r.now()
