@@ -156,6 +156,8 @@ func TestForgottenInTheFuture(t *testing.T) {
 	w.later() // notes that it is out, by a clock far ahead
 	w.pass(-1000 * time.Hour)
 	w.restart()
+	w.settle()
+	w.pass(rememberRevoked + time.Hour)
 	theirs := person + entry("tmp-foo-1", "foo", "system:masters")
 	w.awsAuth(theirs)
 	w.settle()

@@ -20,6 +20,8 @@ const (
 	rememberGone    = 7 * 24 * time.Hour
 	rememberAtLeast = time.Minute
 	rememberAtMost  = 3000
+	// clockSlack is how far the clocks of two replicas may be apart.
+	clockSlack = 24 * time.Hour
 )
 
 // recorded is the record, indexed for look-ups.
@@ -53,10 +55,9 @@ func (r recorded) addDigests(folded string, digests []string) {
 	}
 }
 
-// forgotten: a clock that jumped must not make an entry ours for ever, so a
-// time further ahead than any that is ever written counts as past.
+// forgotten: it was taken out so long ago that it is nobody's now.
 func forgotten(o rules.Owned, now time.Time) bool {
-	return !o.Forget.IsZero() && (!now.Before(o.Forget) || o.Forget.Sub(now) > rememberRevoked)
+	return !o.Forget.IsZero() && !now.Before(o.Forget)
 }
 
 // holds reports whether an entry with this very content is recorded as ours.
@@ -243,6 +244,10 @@ func (c *computation) standing() []rules.Owned {
 			if o.Forget.IsZero() {
 				o.Out, o.Forget = c.Now, c.Now.Add(c.rememberFor(o))
 			}
+			// By a clock that was ahead: no longer than by this one.
+			if longest := c.Now.Add(rememberRevoked); o.Forget.After(longest) {
+				o.Out, o.Forget = c.Now, longest
+			}
 			standing = append(standing, o)
 			continue
 		case c.Rules != nil:
@@ -257,16 +262,17 @@ func (c *computation) standing() []rules.Owned {
 }
 
 // heldSince is what is to be recorded of an entry. What goes now keeps the time
-// since when it was held, and what goes unheld gets one that is over: should its
-// removal fail, it is neither to be held nor to be counted anew.
+// since when it was held, and what goes unheld or was held for long enough gets
+// one that is over by any clock: should its removal fail, it is neither to be held
+// nor to be counted anew.
 func (c *computation) heldSince(kind rules.Kind, principalARN string, before time.Time) time.Time {
 	key := principalKey(kind, principalARN)
 	switch why, goes := c.removed[key]; {
 	case !goes:
 		return c.held[key].Since
-	case why == removal.Approved || why == removal.Revoked,
+	case why == removal.Approved || why == removal.Revoked || why == removal.HeldLongEnough,
 		before.IsZero() && (why == removal.NotGranted || why == removal.Unproven):
-		return c.Now.Add(-c.Removal.Hold)
+		return c.Now.Add(-c.Removal.Hold - clockSlack)
 	}
 	return before
 }

@@ -34,7 +34,8 @@ type soakCheck struct {
 	// The records; nil: a replica has tried to write them since they were read.
 	record  *rules.Record
 	entries *accessentry.Record
-	holds   map[string]bool // what they say is held
+	holds   map[string]bool            // what they say is held
+	given   map[string]map[string]bool // groups that somebody has got, by track
 }
 
 // bound is the time within which a refresh comes.
@@ -61,7 +62,7 @@ func (s *soak) judge(r *replica, old, now soakData) {
 		for _, key := range slices.Sorted(maps.Keys(before)) {
 			if _, stays := after[key]; !stays {
 				s.note("%s takes out %s", r.name, key)
-				if s.judgeRemoval(r, key) {
+				if s.judgeRemoval(r, key, before[key]) {
 					gone = append(gone, strings.ToLower(s.iam.tracks[key].by.arn()))
 				}
 			}
@@ -70,6 +71,7 @@ func (s *soak) judge(r *replica, old, now soakData) {
 			if after[key] != before[key] {
 				s.note("%s writes %s: %v", r.name, key, after[key])
 				s.judgeAddition(r, key, after[key])
+				s.judgeGroups(r, key, after[key])
 			}
 		}
 		s.judgeBreaker(kind, gone, s.whole(kind, old, s.eks.entries))
@@ -112,6 +114,9 @@ func (s *soak) judgeText(key string, old, now soakData) {
 
 // judgeRecord: what is written was recorded before.
 func (s *soak) judgeRecord(r *replica, now soakData) {
+	if s.lost {
+		return
+	}
 	recorded := map[string]bool{}
 	for _, o := range s.recorded().Entries {
 		if !forgotten(o, s.now()) {
@@ -122,10 +127,15 @@ func (s *soak) judgeRecord(r *replica, now soakData) {
 		for key, g := range s.reader.ours(now, kind) {
 			s.summary.Checks++
 			if !recorded[key+" "+digestOf(g)] {
-				s.violation("%s writes %s, which is not in its record", r.name, key)
+				s.violation("%s writes %s, which is not in its record, but %+v", r.name, key, s.recordOf(key))
 			}
 		}
 	}
+}
+
+// recordOf is all that the record says of somebody.
+func (s *soak) recordOf(key string) []rules.Owned {
+	return slices.DeleteFunc(slices.Clone(s.recorded().Entries), func(o rules.Owned) bool { return ownedTrack(o) != key })
 }
 
 func digestOf(g grantedTo) string {
@@ -172,18 +182,26 @@ func (s *soak) readRecords() {
 }
 
 // judgeRemoval reports whether it counts towards the breaker's limits.
-func (s *soak) judgeRemoval(r *replica, key string) bool {
+func (s *soak) judgeRemoval(r *replica, key string, had grantedTo) bool {
 	s.summary.Checks++
 	t := s.iam.tracks[key]
 	switch {
 	case t == nil:
 		s.violation("%s was never anybody", key)
-	case t.want != nil && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
+	case t.want != nil && !s.onlyCapped(t.by, had) && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
 	case t.exists && !t.taken && t.want == nil && !s.held(key) && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
 		return true
 	}
 	return false
+}
+
+// onlyCapped: what somebody had is not by the rule with a maxMatches that grants
+// it now, and that may not have let them in.
+func (s *soak) onlyCapped(p *soakPrincipal, had grantedTo) bool {
+	return s.capped(p) && !slices.ContainsFunc(s.given.list, func(r soakRule) bool {
+		return r.could(p.soakName) && (r.maxMatches == 0 || slices.Contains(strings.Split(had.groups, ","), r.groups))
+	})
 }
 
 // seen reports whether AWS shows a principal that exists, or has not been
@@ -320,7 +338,20 @@ func (s *soak) checkAccess(key string, t *soakTrack, ours map[string]grantedTo) 
 				since = later(since, r.started)
 			}
 		}
-		if overdue(since, 4*s.bound()) {
+		limit := 4 * s.bound()
+		if !s.proof.until.IsZero() {
+			calm = later(calm, s.proof.until)
+			if s.proof.until.After(s.now()) {
+				calm, limit = later(since, later(s.calmOf(t), s.check.off[key])), limit+rollCallPause+time.Minute
+			}
+		}
+		switch {
+		case !overdue(since, limit):
+		case s.hidden(t.by):
+			if !s.held(key) {
+				s.checkUnproven(key)
+			}
+		default:
 			s.checkHeld(key, t, since, calm)
 		}
 	}

@@ -35,10 +35,11 @@ func (s *soak) judgeEntries(r *replica, before map[string]soakEKSItem) {
 		case is:
 			s.note("%s makes the access entry of %s: %v", r.name, arn, now.grantedTo)
 			s.judgeEntry(r, key, old, now)
+			s.judgeGroups(r, key, now.grantedTo)
 		default:
 			s.note("%s deletes the access entry of %s", r.name, arn)
 			s.eks.gone[arn] = soakEKSGone{r.rec, s.now()}
-			if old.works && s.judgeRemoval(r, key) {
+			if old.works && s.judgeRemoval(r, key, old.grantedTo) {
 				s.judgeBreaker(entryKindOf(arn), []string{arn}, s.whole(entryKindOf(arn), s.doc.data, before))
 			}
 		}

@@ -36,6 +36,9 @@ func (s *soak) act() {
 	if s.closing {
 		return
 	}
+	if s.odds(8) {
+		s.backUp()
+	}
 	changes, troubles := s.changes(), s.troubles()
 	if s.entries {
 		changes = append(changes, s.entryChanges()...)
@@ -65,7 +68,7 @@ func (s *soak) troubles() []func() {
 		s.failAWS, s.failAWS, s.failAWS, s.lagAWS, s.wrongAccount,
 		s.failAPI, s.contend,
 		s.kill, s.kill, s.handOver, s.noLeader, s.standStill, s.standStill,
-		s.slowListings, s.freeze, s.jump, s.hang, s.hang, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
+		s.slowListings, s.denyProof, s.denyProof, s.loseRecord, s.restore, s.restore, s.freeze, s.jump, s.hang, s.hang, s.flap, s.flap, s.flap, s.blindSpot, s.blindSpot,
 	}
 }
 

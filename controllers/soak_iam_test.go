@@ -26,6 +26,9 @@ func (w soakFrozen) Do(r *http.Request) (*http.Response, error) {
 	if w.calm.other.After(w.now()) {
 		return nil, &url.Error{Op: r.Method, URL: r.URL.String(), Err: io.EOF}
 	}
+	if answer, err := w.refuse(r); answer != nil || err != nil {
+		return answer, err
+	}
 	return w.soakWire.Do(r)
 }
 

@@ -158,7 +158,8 @@ func (s *soak) living() []*soakPrincipal {
 type ruleChoice struct {
 	foo, extra, vault, ci, narrow bool
 	guests, team, ops, aged       bool
-	capped                        bool // foo has a maxMatches
+	capped, extraCapped           bool // foo, extra have a maxMatches
+	mild                          bool // foo gives less
 	version                       int  // of what foo and ci give
 }
 
@@ -193,14 +194,22 @@ func (c ruleChoice) rules() []soakRule {
 		if c.narrow {
 			prefix = "tmp-foo-2"
 		}
-		r := newRule(rules.User, "/", prefix, fmt.Sprintf("foo-%d", c.version), "system:masters")
+		groups := "system:masters"
+		if c.mild {
+			groups = "developers"
+		}
+		r := newRule(rules.User, "/", prefix, fmt.Sprintf("foo-%d", c.version), groups)
 		if c.capped {
 			r.maxMatches = 12
 		}
 		list = append(list, r)
 	}
 	if c.extra {
-		list = append(list, newRule(rules.User, "/", "tmp-foo-1", "extra", "auditors"))
+		r := newRule(rules.User, "/", "tmp-foo-1", "extra", "auditors")
+		if c.extraCapped {
+			r.maxMatches = 4
+		}
+		list = append(list, r)
 	}
 	if c.vault {
 		r := newRule(rules.User, "/vault/", "v-", "vault:${userName}", "developers")

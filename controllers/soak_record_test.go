@@ -21,7 +21,7 @@ func (s *soak) checkSaid(held int) {
 
 // checkRecord: after a refresh that ended well the record is what stands.
 func (s *soak) checkRecord(r *replica) {
-	if r.met || s.depth > 0 || s.doc.missing || !s.paused.IsZero() || s.now().Before(s.calm.clock) {
+	if s.lost || r.met || s.depth > 0 || s.doc.missing || !s.paused.IsZero() || s.now().Before(s.calm.clock) {
 		return
 	}
 	record := s.recorded()

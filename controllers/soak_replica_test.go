@@ -43,8 +43,8 @@ type replica struct {
 	slow   time.Time          // until when its listings take
 	crawls *listing           // that takes so long
 	offset time.Duration      // of its clock
-	hung   atomic.Bool   // a call did not answer until its deadline
-	news   []time.Time   // when it heard of changes of IAM
+	hung   atomic.Bool        // a call did not answer until its deadline
+	news   []time.Time        // when it heard of changes of IAM
 }
 
 // start is a new process, or one that has got the Lease again: nothing

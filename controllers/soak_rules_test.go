@@ -37,9 +37,13 @@ func (s *soak) editRules(c ruleChoice) {
 
 func (s *soak) rulesEdit() {
 	c := s.given.choice
-	switch s.rand.IntN(12) {
-	case 8:
+	switch s.rand.IntN(16) {
+	case 8, 9:
 		c.capped = !c.capped
+	case 10:
+		c.extraCapped = !c.extraCapped
+	case 11, 12:
+		c.mild = !c.mild
 	case 4:
 		c.guests = !c.guests
 	case 5:

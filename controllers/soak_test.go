@@ -22,7 +22,7 @@ const (
 	soakSeed  = "3"
 	soakHours = "10"
 	soakHold  = 10 * time.Minute
-	soakTrail = 80 // how many of the last happenings a violation prints
+	soakTrail = 1200 // how many of the last happenings a violation prints
 )
 
 // TestSoak drives the refresher through hours of trouble, on a clock that the
@@ -119,6 +119,11 @@ type soak struct {
 
 	paused, hangs time.Time // since when; until when
 
+	proof   soakProof
+	lost    bool // the record is
+	lostAt  time.Time
+	backups []soakData // of aws-auth
+
 	reader soakReader
 }
 
@@ -180,7 +185,7 @@ func newSoak(t *testing.T, scenario soakScenario, seed uint64) *soak {
 	s.config.RefreshInterval = []time.Duration{time.Minute, 15 * time.Second, 30 * time.Second, 2 * time.Minute}[seed%4]
 	s.config.Removal.Hold = soakHold
 	s.iam = soakIAM{all: map[string]*soakPrincipal{}, tracks: map[string]*soakTrack{}}
-	s.check = soakCheck{window: map[string]map[string]time.Time{}, off: map[string]time.Time{}, held: map[string]time.Time{}}
+	s.check = soakCheck{given: map[string]map[string]bool{}, window: map[string]map[string]time.Time{}, off: map[string]time.Time{}, held: map[string]time.Time{}}
 	s.doc.original = map[string]*string{}
 	for _, name := range []string{"A", "B"} {
 		s.replicas = append(s.replicas, &replica{soak: s, name: name})

@@ -72,6 +72,9 @@ func (w soakHanging) Do(req *http.Request) (*http.Response, error) {
 		w.r.hung.Store(true)
 		return nil, context.DeadlineExceeded
 	}
+	if answer, err := w.r.refuse(req); answer != nil || err != nil {
+		return answer, err
+	}
 	return w.soakWire.Do(req)
 }
 
@@ -86,7 +89,7 @@ func (r *replica) pay() {
 
 // pause has people pause the refresher, perhaps roll back, and resume.
 func (s *soak) pause() {
-	if s.api.down || s.depth > 0 || !s.paused.IsZero() || !s.given.there {
+	if s.api.down || s.lost || s.depth > 0 || !s.paused.IsZero() || !s.given.there {
 		return
 	}
 	o := &Operator{ConfigMaps: s.maps, Names: s.config.Names, Clock: s.clock}
