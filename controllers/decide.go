@@ -94,13 +94,22 @@ func (c *computation) candidate(o rules.Owned) removal.Candidate {
 		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
 		Listed:    c.listed[arn.Fold(o.ARN)],
 		HeldSince: o.HeldSince, Groups: o.Groups,
-		Revoked: !o.Forget.IsZero() && (o.HeldSince.IsZero() || c.Now.Sub(o.HeldSince) >= c.Removal.Hold),
 	}
+	candidate.Revoked = !o.Forget.IsZero() && (o.HeldSince.IsZero() || c.Now.Sub(o.HeldSince) >= c.Removal.Hold) &&
+		!(candidate.Grantable && !candidate.Listed && c.replaced(o))
 	candidate.Cause, candidate.Elsewhere = c.cause(o)
 	var since time.Time
 	since, candidate.TooOld = c.tooOld(o)
 	candidate.Stale = candidate.Grantable && candidate.Listed && !c.listedSince(candidate, since)
 	return candidate
+}
+
+// replaced tells whether an entry that was written back took the place of another
+// one of ours, so that taking it out would take away what its principal had.
+func (c *computation) replaced(o rules.Owned) bool {
+	return slices.ContainsFunc(c.recorded.entries[principalKey(o.Kind, o.ARN)], func(other rules.Owned) bool {
+		return other.Digest != o.Digest && other.Forget.IsZero()
+	})
 }
 
 // cause is why no rule grants an entry any longer, and whether a rule that did

@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +194,30 @@ func TestAnOlderCopyRevivesNobody(t *testing.T) {
 	if c := w.condition(ConditionEntriesClean); c.Status != metav1.ConditionTrue {
 		t.Errorf("an hour later: %+v", c)
 	}
+}
+
+// TestABackupLocksNobodyOut: where a backup replaced what somebody has and IAM
+// does not list them, what it says stays until they are listed.
+func TestABackupLocksNobodyOut(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	w.refresh()
+	backup := w.mapUsers()
+	w.rules(strings.Replace(fooRule, "system:masters", "viewers", 1))
+	w.later()
+	w.deleteUsers("tmp-foo-2")
+	w.settle()
+	right := person + entry("tmp-foo-1", "foo", "viewers")
+	w.expectMapUsers("as it should be", right)
+	w.aws.Inject(fakeaws.Fault{Action: "ListUsers", Effect: fakeaws.EmptyListing})
+	w.pass(time.Hour)
+	w.awsAuth(backup)
+	for range 3 {
+		w.later()
+		w.expectMapUsers("nobody knows whether they exist", person+entry("tmp-foo-1", "foo", "system:masters"))
+	}
+	w.aws.ClearFaults()
+	w.later()
+	w.expectMapUsers("listed again", right)
 }
 
 // TestABackupOfManyIsNotHeld: the breaker has let them go before.

@@ -123,11 +123,14 @@ func (l soakLister) List(ctx context.Context, needs rules.Needs) principals.List
 
 // crawl has a listing take long. No refresh waits for it.
 func (r *replica) crawl(ctx context.Context) (ended bool) {
-	ours, release := r.rec.listing.underWay, make(chan struct{})
+	ours, release := r.rec.listing.underWay, make(chan bool, 1)
 	rec := r.rec
 	r.after(r.slow.Sub(r.now()), func() {
-		close(release)
-		if rec.listing.underWay == ours {
+		if r.crawls == ours {
+			r.crawls = nil
+		}
+		counts := rec == r.rec && rec.listing.underWay == ours
+		if release <- counts; counts {
 			<-ours.done
 			r.wakeUp(r)
 		}
@@ -135,8 +138,8 @@ func (r *replica) crawl(ctx context.Context) (ended bool) {
 	r.crawls = ours
 	r.giveUp()
 	select {
-	case <-release:
-		return true
+	case counts := <-release:
+		return counts
 	case <-ctx.Done():
 		return false
 	}

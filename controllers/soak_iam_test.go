@@ -147,7 +147,8 @@ func (s *soak) informed(r *replica, p *soakPrincipal) bool {
 	if s.given.choice.aged && s.calm.clock.After(s.now()) && p.path == "/vault/" {
 		return false // by whose clock?
 	}
-	return p.touched.Before(r.listed) && p.made.Before(r.listed) && (p.touched.IsZero() || s.now().After(s.awsCalm(p).Add(2*s.bound())))
+	lag := s.iam.lag.List
+	return p.touched.Add(lag).Before(r.listed) && p.listed.Before(r.listed) && p.made.Before(r.listed) && (p.touched.IsZero() || s.now().After(s.awsCalm(p).Add(2*s.bound())))
 }
 
 // accountIn is the account of an ARN, or of the key of a track.

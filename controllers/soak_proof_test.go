@@ -154,6 +154,15 @@ func (s *soak) tidy() {
 	if over {
 		s.note("what nobody answers for is taken out")
 		s.writeDoc("kubectl-edit", data)
+	} else if _, at, told := strings.Cut(s.condition(ConditionRecordKept).Message, LossSeenAnnotation+"="); told {
+		s.note("the rest is somebody's: %s", at)
+		if cm, err := s.admin.Get(s.Context(), s.config.Names.Rules, metav1.GetOptions{}); err == nil {
+			metav1.SetMetaDataAnnotation(&cm.ObjectMeta, LossSeenAnnotation, at)
+			if _, err := s.admin.Update(s.Context(), cm, metav1.UpdateOptions{}); err != nil {
+				s.Fatal(err)
+			}
+			s.poke()
+		}
 	}
 	s.after(4*s.bound(), s.found)
 }

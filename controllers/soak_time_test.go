@@ -144,6 +144,7 @@ func (s *soak) rollBack(o *Operator) bool {
 		return false
 	}
 	s.summary.fault("rolled back")
+	s.given.approved = time.Time{} // it has had its effect
 	if err := o.Roll(s.Context(), b); err != nil {
 		s.Fatal(err)
 	}
