@@ -109,7 +109,7 @@ func (s *listings) slow(now time.Time) bool {
 // for, and listings end with the controller.
 func (r *AWSAuthReconciler) lists() source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		r.listing.life = ctx
+		r.listing.life = ctx //nolint:fatcontext // assigned once, when the controller starts
 		go func() {
 			for {
 				select {

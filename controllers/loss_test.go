@@ -1,16 +1,15 @@
 package controllers
 
 import (
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 )
 
 // lost is what is said after the record was lost.

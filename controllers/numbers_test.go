@@ -1,10 +1,10 @@
 package controllers
 
 import (
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 

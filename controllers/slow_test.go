@@ -130,7 +130,7 @@ func TestAListingEndsWithTheController(t *testing.T) {
 	w, g := newGatedWorld(t)
 	defer g.shut()()
 	life, stop := context.WithCancel(t.Context())
-	w.refresher.listing.life = life
+	w.refresher.listing.life = life //nolint:fatcontext // as the controller does when it starts
 	w.pass(16 * time.Second)
 	w.refresh()
 	stop()

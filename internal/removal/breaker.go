@@ -160,7 +160,7 @@ func (b *breaker) because(g group, left []Candidate) Because {
 		return ""
 	case slices.ContainsFunc(left, b.lastOfGroup):
 		return LastOfGroup
-	case len(left) >= whole && !(one && left[0].Cause == Changed):
+	case len(left) >= whole && (!one || left[0].Cause != Changed):
 		return Everybody
 	}
 	return ""

@@ -46,22 +46,27 @@ func TestWhatIsHeld(t *testing.T) {
 			cs[i].Cause = tc.cause
 		}
 		d := new(removal.Ledger).Decide(removal.Input{Now: at(0), Candidates: cs, Owned: own, Settings: removal.Defaults()})
-		checkHeldBecause(t, tc.reason, d, tc.n, tc.want)
+		checkHeldBecause(t, tc.reason, d, all{tc.n, tc.want})
 	}
 }
 
-// checkHeldBecause wants all of n held for a reason, or all gone.
-func checkHeldBecause(t *testing.T, reason string, d removal.Decision, n int, want removal.Because) {
+// all are so many candidates that are held for a reason, or that go: "".
+type all struct {
+	n       int
+	because removal.Because
+}
+
+func checkHeldBecause(t *testing.T, reason string, d removal.Decision, want all) {
 	t.Helper()
 	held := map[removal.Because]int{}
 	for _, h := range d.Held {
 		held[h.Because]++
 	}
 	wantHeld := map[removal.Because]int{}
-	if want != "" {
-		wantHeld[want] = n
+	if want.because != "" {
+		wantHeld[want.because] = want.n
 	}
-	if diff := cmp.Diff(wantHeld, held); diff != "" || len(d.Held)+len(d.Remove) != n {
+	if diff := cmp.Diff(wantHeld, held); diff != "" || len(d.Held)+len(d.Remove) != want.n {
 		t.Errorf("%s: %d go, and held are (-want +got):\n%s", reason, len(d.Remove), diff)
 	}
 }
@@ -102,7 +107,7 @@ func TestLastOfAGroup(t *testing.T) {
 		d := new(removal.Ledger).Decide(removal.Input{
 			Now: at(0), Candidates: cs, Owned: own, Settings: removal.Defaults(), OthersHold: map[string]bool{tc.group: tc.other},
 		})
-		checkHeldBecause(t, tc.reason, d, tc.n, tc.want)
+		checkHeldBecause(t, tc.reason, d, all{tc.n, tc.want})
 	}
 }
 
@@ -111,7 +116,7 @@ func TestRuleOfAnotherAccount(t *testing.T) {
 	cs, own := ungranted(rules.User, account, 2, 20)
 	cs[0].Elsewhere = true
 	d := new(removal.Ledger).Decide(removal.Input{Now: at(0), Candidates: cs, Owned: own, Settings: removal.Defaults()})
-	checkHeldBecause(t, "a digit of the account mistyped", d, 2, removal.OtherAccount)
+	checkHeldBecause(t, "a digit of the account mistyped", d, all{2, removal.OtherAccount})
 }
 
 // TestNothingIsHeldByABreakerThatIsOff: there are two ways to turn it off.
@@ -123,7 +128,7 @@ func TestNothingIsHeldByABreakerThatIsOff(t *testing.T) {
 		cs, own := ungranted(rules.User, account, 20, 20)
 		cs[0].Groups, own[0].Groups, cs[1].Elsewhere = []string{"system:masters"}, []string{"system:masters"}, true
 		d := new(removal.Ledger).Decide(removal.Input{Now: at(0), Candidates: cs, Owned: own, Settings: s})
-		checkHeldBecause(t, reason, d, 20, "")
+		checkHeldBecause(t, reason, d, all{20, ""})
 	}
 }
 
