@@ -12,7 +12,7 @@ import (
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
-// TestWhatIsHeld is the table of the docs: what an edit takes out of clusters of
+// TestWhatIsHeld: what an edit takes out of clusters of
 // all sizes, and what of it is held, and why.
 func TestWhatIsHeld(t *testing.T) {
 	t.Parallel()
