@@ -136,12 +136,15 @@ func (s statusInput) text(now time.Time) string {
 	b.WriteString(conditionTable(s.cm.Data["conditions"], now))
 	b.WriteString(ruleTable(s.cm.Data["rules"]))
 	titles := map[string]string{
-		"held": "HELD: no rule grants them any longer, and too many at once", "waiting": "WAITING to be taken out",
+		"held": "HELD: no rule grants them any longer; RemovalHeld says why they stay", "waiting": "WAITING to be taken out",
 		"givenWay": "GIVEN WAY to somebody else's entry", "leftOut": "LEFT OUT, although a rule selects them",
+		"unowned": "UNOWNED: a lost record may have said that they are ours",
+		"orphans": "ORPHANS: somebody else's, and their user or role does not exist",
+		"revived": "WRITTEN BACK by somebody, and taken out again",
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.cm.Data)) {
 		switch key {
-		case "summary", "conditions", "rules":
+		case "summary", "conditions", "rules", "record":
 		case "accounts":
 			b.WriteString("\nACCOUNTS\n" + accountTable(s.cm.Data[key]))
 		default:
@@ -226,7 +229,6 @@ func ruleTable(text string) string {
 	return b.String()
 }
 
-// principalTable prints a list of principals; times to come are told as waits.
 func accountTable(text string) string {
 	var list []controllers.AccountStatus
 	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
@@ -249,6 +251,7 @@ func indented(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
 }
 
+// principalTable prints a list of principals; times to come are told as waits.
 func principalTable(text string, now time.Time) string {
 	var list []controllers.PrincipalStatus
 	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
