@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -205,20 +206,71 @@ func (limited) RollCall(_ context.Context, _ rules.Kind, account string, _ rules
 	return principals.Listing{AccountID: account, Users: principals.Scope{Asked: true, Err: errors.New("throttled")}}
 }
 
-// TestChurn: a hundred made and deleted each minute leave nobody behind.
+// TestChurn: users who live two minutes come and go at a rate, for some minutes,
+// and for half an hour where SOAK_TIME is set. Whoever is deleted is out two
+// listings later, and the figures stay where they are; without the roll call that
+// goes as far as IAM may be asked, and then a condition says that it does not.
 func TestChurn(t *testing.T) {
-	w := newWorldWith(t)
-	for minute := range 5 {
-		var users []string
-		for i := range 100 {
-			users = append(users, fmt.Sprintf("tmp-foo-%02d-%03d", minute, i))
-		}
-		w.createUsers(users...)
-		w.later()
-		w.deleteUsers(users...)
-		w.settle()
-		w.expectMapUsers(fmt.Sprintf("minute %d", minute+1), person)
+	minutes := 4
+	if os.Getenv("SOAK_TIME") != "" {
+		minutes = 30
 	}
+	for _, tt := range []struct {
+		reason          string
+		perMinute int
+		rollCall  bool
+		behind    int // rounds' worth of entries of those who are deleted, at most
+		want      metav1.ConditionStatus
+	}{
+		{"a thousand a minute", 1000, true, 2, metav1.ConditionTrue},
+		{"five hundred a minute, without the roll call", 500, false, 4, metav1.ConditionTrue},
+		{"a thousand a minute, without the roll call: more than can be asked for", 1000, false, 1000, metav1.ConditionFalse},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			w := newWorldWith(t)
+			if !tt.rollCall {
+				w.aws.Inject(fakeaws.Fault{Action: "GetAccountAuthorizationDetails", Effect: fakeaws.Denied})
+			}
+			perRound, alive := tt.perMinute/4, 8 // rounds
+			gone, most := 0, 0
+			if tt.want == metav1.ConditionFalse {
+				minutes += 5 // nobody has waited for long before
+			}
+			for round := range 4 * minutes {
+				w.createUsers(numbered(round, perRound)...)
+				if round >= alive {
+					w.deleteUsers(numbered(round-alive, perRound)...)
+					gone += perRound
+				}
+				for left := 16 * time.Second; left > 0; {
+					next := min(left, max(w.refresh().RequeueAfter, time.Second))
+					w.pass(next)
+					left -= next
+				}
+				w.refresh()
+				standing := strings.Count(w.mapUsers(), "username: foo")
+				living := min(round+1, alive) * perRound
+				most = max(most, standing-living)
+				if standing < living || standing-living > tt.behind*perRound {
+					t.Fatalf("round %d: %d live and %d have entries", round, living, standing)
+				}
+			}
+			t.Logf("%d users deleted; at most %d of them had an entry at a time, %d rounds' worth; %d calls of ListUsers, %d of GetUser, %d of GetAccountAuthorizationDetails",
+				gone, most, most/perRound, w.aws.Calls("ListUsers"), w.aws.Calls("GetUser"), w.aws.Calls("GetAccountAuthorizationDetails"))
+			if c := w.condition(ConditionDeletionsProven); c.Status != tt.want {
+				t.Errorf("condition %+v, want %s", c, tt.want)
+			}
+		})
+	}
+}
+
+// numbered are the users that are made in a round.
+func numbered(round, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("tmp-foo-%d-%d", round, i)
+	}
+	return names
 }
 
 // TestTheNextLeaderGoesOnWithWhatIsProven: leaders that end every few seconds

@@ -24,6 +24,6 @@ else
   say "new seeds for $SOAK_TIME; each run says its seed, which SOAK_SEED=... repeats"
 fi
 cd controllers
-"$work/controllers.test" -test.run '^TestSoak(AccessEntries)?$' -test.v -test.timeout 0 ||
+"$work/controllers.test" -test.run '^Test(Soak|SoakAccessEntries|SoakSmall|Churn)$' -test.v -test.timeout 0 ||
   refuse "something happened that must never happen (see above)"
 say "ok: no violation, after $(clock "$SECONDS")"
