@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -195,6 +197,18 @@ func TestABacklogIsSaid(t *testing.T) {
 	}
 }
 
+// TestAFewWhoseTurnDidNotCome are asked for soon, not at the next listing.
+func TestAFewWhoseTurnDidNotCome(t *testing.T) {
+	w := newWorldWith(t, manyUsers(5)...)
+	w.refresher.Lister = &limited{w.lister()}
+	w.deleteUsers(manyUsers(5)...)
+	w.later()
+	w.pass(16 * time.Second)
+	if next := w.refresh().RequeueAfter; next > verifySoon {
+		t.Errorf("the next refresh comes in %s", next)
+	}
+}
+
 // limited never has a call left.
 type limited struct{ *principals.Lister }
 
@@ -224,17 +238,22 @@ func TestChurn(t *testing.T) {
 	}{
 		{"a thousand a minute", 1000, true, 2, metav1.ConditionTrue},
 		{"five hundred a minute, without the roll call", 500, false, 4, metav1.ConditionTrue},
-		{"a thousand a minute, without the roll call: more than can be asked for", 1000, false, 1000, metav1.ConditionFalse},
+		{"a hundred a minute, without the roll call, where sixty may be asked for", 100, false, 1000, metav1.ConditionFalse},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			w := newWorldWith(t)
 			if !tt.rollCall {
 				w.aws.Inject(fakeaws.Fault{Action: "GetAccountAuthorizationDetails", Effect: fakeaws.Denied})
 			}
-			perRound, alive := tt.perMinute/4, 8 // rounds
+			perRound, alive := tt.perMinute/4, 8
 			gone, most := 0, 0
+			minutes := minutes
 			if tt.want == metav1.ConditionFalse {
-				minutes += 5 // nobody has waited for long before
+				minutes += 8 // nobody has waited for long before
+				c := w.sdk("AKIAADMIN", "secret")
+				w.refresher.Lister = principals.New(principals.Config{
+					IAM: iam.NewFromConfig(c), STS: sts.NewFromConfig(c), Credentials: c.Credentials, Now: w.clock.Now, ExistsPerMinute: 60,
+				})
 			}
 			for round := range 4 * minutes {
 				w.createUsers(numbered(round, perRound)...)

@@ -81,12 +81,13 @@ func (v *verification) account(ctx context.Context, of accountKind, candidates [
 	first, rest := v.ask(ctx, candidates[:few]), candidates[few:]
 	switch {
 	case first.err == nil && len(rest) == 0:
+		v.noteUnasked(few - first.asked)
 	// Where one of them exists the listings are not to be believed: then it is
 	// asked for each.
 	case !first.found && v.callRoll(ctx, of, first.gone > 0):
 	case first.ended:
 	default:
-		v.noteUnasked(len(rest) - v.ask(ctx, rest).asked)
+		v.noteUnasked(len(candidates) - first.asked - v.ask(ctx, rest).asked)
 	}
 }
 
