@@ -230,7 +230,7 @@ func TestChurn(t *testing.T) {
 		minutes = 30
 	}
 	for _, tt := range []struct {
-		reason          string
+		reason    string
 		perMinute int
 		rollCall  bool
 		behind    int // rounds' worth of entries of those who are deleted, at most

@@ -169,13 +169,15 @@ func (s *soak) readRecords() {
 		s.Fatal(err)
 	}
 	s.check.record, s.check.entries, s.check.holds = &record, &entries, map[string]bool{}
+	// What goes unheld is on record as held long ago.
+	held := func(o rules.Owned) bool { return !o.HeldSince.IsZero() && s.now().Sub(o.HeldSince) < clockSlack/2 }
 	for _, o := range record.Entries {
-		if !o.HeldSince.IsZero() && o.Forget.IsZero() {
+		if held(o) && o.Forget.IsZero() {
 			s.check.holds[ownedTrack(o)] = true
 		}
 	}
 	for _, o := range entries.Entries {
-		if !o.HeldSince.IsZero() {
+		if !o.HeldSince.IsZero() && s.now().Sub(o.HeldSince) < clockSlack/2 {
 			s.check.holds[entryTrack(o.Kind, o.ARN)] = true
 		}
 	}

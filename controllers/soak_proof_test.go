@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,9 +66,11 @@ func (s *soak) refuse(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// hidden reports whether nobody can find out that somebody is gone.
+// hidden reports whether nobody can find out that somebody is gone: a roll call of
+// nobody is not believed.
 func (s *soak) hidden(p *soakPrincipal) bool {
-	return s.proof.rollCall && s.proof.denied(p.name, s.now())
+	others := slices.ContainsFunc(s.living(), func(o *soakPrincipal) bool { return o.account == p.account && o.kind == p.kind })
+	return s.proof.denied(p.name, s.now()) && (s.proof.rollCall || !others)
 }
 
 // checkUnproven: whoever cannot be proven to be gone stays, and that is said.

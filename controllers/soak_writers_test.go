@@ -25,17 +25,17 @@ func (s *soak) changes() []func() {
 func (s *soak) anyName() soakName {
 	switch s.rand.IntN(9) {
 	case 3:
-		return soakName{otherAccount, rules.User, "/", fmt.Sprintf("guest-%02d", s.rand.IntN(14))}
+		return soakName{otherAccount, rules.User, "/", fmt.Sprintf("guest-%02d", s.rand.IntN(s.many(14, 2)))}
 	case 4, 5:
-		return soakName{accountID, rules.User, "/team/", fmt.Sprintf("t-%02d", s.rand.IntN(14))}
+		return soakName{accountID, rules.User, "/team/", fmt.Sprintf("t-%02d", s.rand.IntN(s.many(14, 2)))}
 	case 0:
-		return soakName{accountID, rules.User, "/vault/", fmt.Sprintf("v-%02d", s.rand.IntN(8))}
+		return soakName{accountID, rules.User, "/vault/", fmt.Sprintf("v-%02d", s.rand.IntN(s.many(8, 1)))}
 	case 1:
 		return soakName{accountID, rules.Role, "/ci/", fmt.Sprintf("deploy-%d", s.rand.IntN(5))}
 	case 2:
 		return soakName{accountID, rules.User, "/", fmt.Sprintf("other-%d", s.rand.IntN(5))}
 	default:
-		return fooUser(s.rand.IntN(30))
+		return fooUser(s.rand.IntN(s.many(30, 4)))
 	}
 }
 
@@ -50,7 +50,7 @@ func (s *soak) go1() {
 // crowd has many come or go at once.
 func (s *soak) crowd() {
 	leave := s.odds(2)
-	for i := range 30 {
+	for i := range s.many(30, 4) {
 		switch p := s.named(fooUser(i)); {
 		case p == nil && !leave && !s.odds(3):
 			s.create(fooUser(i))

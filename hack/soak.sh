@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the fault test of the refresher with one random seed after the other for
 # SOAK_TIME (default 10m): ten simulated hours of trouble each, or SOAK_HOURS,
-# half of the time with aws-auth alone and half with access entries, too.
+# a third of the time each with aws-auth alone, with access entries, too, and in
+# a small cluster; then half an hour of a thousand users a minute who come and go.
 # With SOAK_SEED it repeats the runs of that seed and ends.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
