@@ -139,6 +139,9 @@ func (s *soak) recordOf(key string) []rules.Owned {
 }
 
 func digestOf(g grantedTo) string {
+	if g.groups == "" {
+		return rules.ContentDigest(g.username, nil)
+	}
 	return rules.ContentDigest(g.username, strings.Split(g.groups, ","))
 }
 
@@ -199,8 +202,11 @@ func (s *soak) judgeRemoval(r *replica, key string, had grantedTo) bool {
 }
 
 // onlyCapped: what somebody had is not by the rule with a maxMatches that grants
-// it now, and that may not have let them in.
+// it now, and that may not have let them in; or a backup brought it.
 func (s *soak) onlyCapped(p *soakPrincipal, had grantedTo) bool {
+	if s.capped(p) && s.now().Sub(s.restored) < 2*s.bound() {
+		return true
+	}
 	return s.capped(p) && !slices.ContainsFunc(s.given.list, func(r soakRule) bool {
 		return r.could(p.soakName) && (r.maxMatches == 0 || slices.Contains(strings.Split(had.groups, ","), r.groups))
 	})

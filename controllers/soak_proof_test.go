@@ -197,6 +197,7 @@ func (s *soak) restore() {
 		return
 	}
 	s.summary.fault("backup written back")
+	s.restored = s.now()
 	s.writeDoc("velero", s.backups[s.rand.IntN(len(s.backups))].clone())
 }
 

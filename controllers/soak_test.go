@@ -128,6 +128,8 @@ type soak struct {
 	lost    bool // the record is
 	lostAt  time.Time
 	backups []soakData // of aws-auth
+	// restored is when one was written back.
+	restored time.Time
 
 	reader soakReader
 }
