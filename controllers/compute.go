@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -102,12 +103,14 @@ type Outcome struct {
 	inDocument bool
 }
 
+var errUnread = errors.New("nothing is written: EKS would not read")
+
 // readable refuses a result in which EKS would not take an entry of ours as it
 // is written.
 func (o *Outcome) readable() error {
 	for _, entries := range [][]awsauth.Entry{o.Added, o.Changed} {
 		if unread := o.Result.Document.Unread(entries); len(unread) > 0 {
-			return fmt.Errorf("nothing is written: EKS would not read the entry of %s as it is meant; please report this with your aws-auth", unread[0].ARN)
+			return fmt.Errorf("%w the entry of %s as it is meant; please report this with your aws-auth", errUnread, unread[0].ARN)
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/principals"
@@ -33,9 +32,8 @@ const (
 // reasonPaused is why Applied is not true while people want nothing written.
 const reasonPaused = "Paused"
 
-// reasonClockDiffers is why the refresher is Degraded while it cannot tell how
-// old principals are.
-const reasonClockDiffers = "ClockDiffers"
+// reasonNearlyFull is why people are warned although Applied is true.
+const reasonNearlyFull = "NearlyFull"
 
 // conditions are the present conditions, without transition times.
 func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
@@ -51,25 +49,11 @@ func (r *AWSAuthReconciler) conditions(run *refresh) []metav1.Condition {
 	reason, message = r.listingReason(run)
 	listed := condition(ConditionPrincipalsListed, reason == "Complete", reason, message)
 	reason, message = appliedReason(run)
-	applied := condition(ConditionApplied, reason == "InStep" || reason == "NearlyFull", reason, message)
-	held := condition(ConditionRemovalHeld, len(run.out.Removal.Held) > 0, "NothingHeld", "")
-	if len(run.out.Removal.Held) > 0 {
-		held.Reason, held.Message = "Breaker", run.heldMessage()
-	}
-	degraded := condition(ConditionDegraded, false, "AsExpected", "")
+	applied := condition(ConditionApplied, reason == "InStep" || reason == reasonNearlyFull, reason, message)
 	kept, recorded, proven := r.historyCondition(), r.recordCondition(run), r.provenCondition(run)
 	effective := run.effectiveCondition()
-	for _, c := range []metav1.Condition{accepted, listed, applied, recorded, proven, effective, kept} {
-		if c.Status == metav1.ConditionFalse && c.Reason != reasonPaused {
-			degraded = condition(ConditionDegraded, true, c.Type+c.Reason, c.Message)
-			break
-		}
-	}
-	if degraded.Status == metav1.ConditionFalse && run.rules.set != nil && run.rules.set.AppliesMaxAge() && r.known.clock(run.now).Doubted {
-		degraded = condition(ConditionDegraded, true, reasonClockDiffers,
-			"our clock is more than 5 minutes from AWS's, so nobody is taken out for being older than maxAge; set the clock of the node right")
-	}
-	conditions := []metav1.Condition{accepted, effective, listed, proven, applied, run.honoredCondition(), r.cleanCondition(run), held, recorded, kept, run.pausedCondition(), degraded}
+	degraded := r.degradedCondition(run, []metav1.Condition{accepted, listed, applied, recorded, proven, effective, kept})
+	conditions := []metav1.Condition{accepted, effective, listed, proven, applied, run.honoredCondition(), r.cleanCondition(run), run.heldCondition(), recorded, kept, run.pausedCondition(), degraded}
 	if reason, message := r.eventsReason(); reason != "" {
 		conditions = append(conditions, condition(ConditionEventsReceived, reason == "Receiving", reason, message))
 	}
@@ -80,7 +64,7 @@ func rulesReason(run *refresh) (reason, message string) {
 	rs := run.rules
 	switch {
 	case !run.chosen:
-		return "NotRead", "the rules could not be read; those accepted last stay in force"
+		return "NotRead", "the rules could not be read, and it is tried again; the condition Applied says why"
 	case rs.problem == nil:
 		return "Accepted", "the rules with digest " + rs.digest + " are in force"
 	}
@@ -101,7 +85,8 @@ func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string)
 	}
 	if r.listing.slow(r.Clock.Now()) {
 		return "Slow", "a listing of IAM takes longer than two minutes; until it ends rules and aws-auth are carried out by the one before, " +
-			"and nobody new gets in; aws_auth_refresher_account_listed and the log tell which account it is"
+			"and nobody new gets in. See whether AWS can be reached from the pod, and whether it throttles; after ten minutes the listing is given up, " +
+			"and its error is told here"
 	}
 	several := len(r.known.listings) > 1
 	for _, l := range r.known.listings {
@@ -109,10 +94,10 @@ func (r *AWSAuthReconciler) listingReason(run *refresh) (reason, message string)
 		switch {
 		case err == nil:
 		case several:
-			return "Failed", fmt.Sprintf("listing IAM %ss of account %s: %s; nothing is concluded from who is missing there, and the other accounts go on",
+			return "Failed", fmt.Sprintf("listing IAM %ss of account %s: %s; nothing is concluded from who is missing there, and the other accounts go on; it is tried again; deploy/iam has what the controller must be allowed",
 				kind, l.AccountID, clip(err.Error()))
 		default:
-			return "Failed", fmt.Sprintf("listing IAM %ss: %s; nothing is concluded from who is missing", kind, clip(err.Error()))
+			return "Failed", fmt.Sprintf("listing IAM %ss: %s; nothing is concluded from who is missing; it is tried again; deploy/iam has what the controller must be allowed", kind, clip(err.Error()))
 		}
 	}
 	if several {
@@ -140,34 +125,30 @@ func appliedReason(run *refresh) (reason, message string) {
 	case run.full && run.err == nil:
 		return "RecordTooLarge", "nobody new gets in, because the record of what is ours would become too large; " +
 			"let fewer principals match, or shorten the rules"
+	case errors.Is(run.err, rules.ErrUnfinished):
+		return "RulesTooSlow", clip(run.err.Error()) + "; nothing is written, and it is tried again"
+	case errors.Is(run.err, errUnread):
+		return "Failed", clip(run.err.Error())
 	case run.err != nil:
 		return "Failed", stableAPIError(run.err)
 	case run.paused && len(run.out.Result.Changed) > 0:
-		return reasonPaused, "there is something to do, and the refresher is paused"
+		return reasonPaused, "there is something to do, and the refresher is paused; the condition Paused says how to go on"
 	case run.waiting > 0:
 		return "Missing", "aws-auth was deleted; it is made again with our entries only after a minute, so that whoever " +
-			"deleted it can create it with everybody's"
+			"deleted it can create it with everybody's; aws-auth-refresher history has what stood in it"
 	case len(run.out.Result.Problems) > 0:
-		return "NotEditable", clip("aws-auth " + run.out.Result.ProblemText())
+		return "NotEditable", clip("aws-auth "+run.out.Result.ProblemText()) + "; correct it, as aws-auth-refresher lint says"
 	case len(run.out.Result.Overflow) > 0:
-		return "Full", fmt.Sprintf("%d entries do not fit: a ConfigMap holds 1 MiB", len(run.out.Result.Overflow))
+		return "Full", fmt.Sprintf("%d entries do not fit: a ConfigMap holds 1 MiB; ", len(run.out.Result.Overflow)) + makeRoom
 	}
 	if reason, message = run.entriesReason(); reason != "" {
 		return reason, message
 	}
 	if d := run.document(); d != nil && d.Size() > run.limit*nearlyFull/100 {
-		return "NearlyFull", fmt.Sprintf("aws-auth takes more than %d %% of what a ConfigMap holds; "+
-			"beyond 100 %% new principals are left out", nearlyFull)
+		return reasonNearlyFull, fmt.Sprintf("aws-auth takes more than %d %% of what a ConfigMap holds; "+
+			"beyond 100 %% new principals are left out; %s", nearlyFull, makeRoom)
 	}
 	return "InStep", ""
-}
-
-func stableAPIError(err error) string {
-	var api apierrors.APIStatus
-	if errors.As(err, &api) && api.Status().Message != "" {
-		return clip(api.Status().Message)
-	}
-	return "the API server could not be asked (the log says why)"
 }
 
 func clip(s string) string {

@@ -96,7 +96,7 @@ func (c *computation) candidate(o rules.Owned) removal.Candidate {
 		HeldSince: o.HeldSince, Groups: o.Groups,
 	}
 	candidate.Revoked = !o.Forget.IsZero() && (o.HeldSince.IsZero() || c.Now.Sub(o.HeldSince) >= c.Removal.Hold) &&
-		!(candidate.Grantable && !candidate.Listed && c.replaced(o))
+		(!candidate.Grantable || candidate.Listed || !c.replaced(o))
 	candidate.Cause, candidate.Elsewhere = c.cause(o)
 	var since time.Time
 	since, candidate.TooOld = c.tooOld(o)

@@ -3,8 +3,12 @@ package controllers
 import (
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/fakeaws"
 )
 
 // TestNoAccessEntryGoesForAGrantThatItCannotSay: who is granted access keeps
@@ -29,4 +33,36 @@ func TestNoAccessEntryGoesForAGrantThatItCannotSay(t *testing.T) {
 	w.approved("")
 	w.later()
 	w.expectEntries("they are ours still")
+}
+
+// TestWhoIsTooNewForEKSIsNoTroubleYet: most of those who are new are refused for a
+// moment, which nobody wants to hear of each time; who stays refused is told.
+func TestWhoIsTooNewForEKSIsNoTroubleYet(t *testing.T) {
+	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
+	w.rules(devRule)
+	w.refresh()
+	w.aws.SetLag(fakeaws.Lag{Principal: time.Hour})
+	w.createUsers("tmp-foo-1")
+	w.later()
+	if got := w.get("aws-auth-refresher-status").Data["leftOut"]; !strings.Contains(got, "tmp-foo-1") {
+		t.Errorf("the status names who is not in yet: %q", got)
+	}
+	if c := w.condition(ConditionGrantsHonored); c.Status != metav1.ConditionTrue || w.events.count("GrantsHonored") != 0 {
+		t.Errorf("%+v, %q", c, w.events.notes)
+	}
+	w.pass(refusedAfter)
+	w.later()
+	if c := w.condition(ConditionGrantsHonored); c.Reason != "LeftOut" || w.events.count("Warning GrantsHonoredLeftOut") != 1 {
+		t.Errorf("%+v, %q", c, w.events.notes)
+	}
+	if !w.series().hold(t, prefix+metricLeftOut) {
+		t.Error("no metric tells")
+	}
+	w.restart()
+	w.aws.SetLag(fakeaws.Lag{})
+	w.choose(TargetAccessEntries)
+	w.later()
+	if c := w.condition(ConditionGrantsHonored); c.Status != metav1.ConditionTrue {
+		t.Errorf("condition %+v", c)
+	}
 }

@@ -44,7 +44,7 @@ func TestAnnouncementsListNoAccessEntries(t *testing.T) {
 	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
 	w.aws.SendEvents(fakeaws.EventRule{Queue: "events"})
 	w.rules(devRule)
-	w.listens("events")
+	w.listens()
 	w.refresh()
 	w.await("the queue is read")
 	calls := w.aws.Calls("ListAccessEntries")

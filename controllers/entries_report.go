@@ -54,8 +54,8 @@ func (run *refresh) entriesReason() (reason, message string) {
 	case run.entries.doubt != nil:
 		return reasonEntriesFailed, clip(run.entries.doubt.Error())
 	case len(run.out.Entries.Overflow) > 0:
-		return "AccessEntriesFull", fmt.Sprintf("%d principals have no access entry: a cluster has at most %d",
-			len(run.out.Entries.Overflow), accessentry.Limit)
+		return "AccessEntriesFull", fmt.Sprintf("%d principals have no access entry: a cluster has at most %d; %s",
+			len(run.out.Entries.Overflow), accessentry.Limit, makeRoom)
 	}
 	return "", ""
 }

@@ -37,10 +37,10 @@ func (w *world) source(queue string, c clock.Clock) *iamevents.Source {
 	})
 }
 
-// listens has the refresher listen to a queue, and rarely list IAM unasked.
-func (w *world) listens(queue string) {
+// listens has the refresher listen to the queue of events, and rarely list IAM unasked.
+func (w *world) listens() {
 	w.Helper()
-	source := w.source(queue, setClock{PassiveClock: w.clock})
+	source := w.source("events", setClock{PassiveClock: w.clock})
 	ctx, cancel := context.WithCancel(w.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- source.Start(ctx) }()
@@ -61,7 +61,7 @@ func newWorldOfEvents(t *testing.T) *world {
 	w.aws.SendEvents(fakeaws.EventRule{Queue: "events"})
 	w.awsAuth(person)
 	w.rules(fooRule)
-	w.listens("events")
+	w.listens()
 	w.refresh()
 	w.await("the queue is read")
 	return w
@@ -232,7 +232,7 @@ func TestTroubleWithTheQueueHarmsNothingElse(t *testing.T) {
 	w := newWorld(t)
 	w.awsAuth(person)
 	w.rules(fooRule)
-	w.listens("events") // there is none
+	w.listens() // there is none
 	w.refresh()
 	w.await("the queue is missing")
 	w.createUsers("tmp-foo-1")

@@ -74,3 +74,16 @@ func TestAFrozenRuleKeepsItsOwn(t *testing.T) {
 		t.Errorf("condition %+v", c)
 	}
 }
+
+// TestFrozenRulesHideNoOther that has no effect.
+func TestFrozenRulesHideNoOther(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	w.rules(fooRule + "  maxMatches: 1\n" + strings.Replace(barRule, accountID, "123456789021", 1))
+	w.refresh()
+	c := w.condition(ConditionRulesEffective)
+	for _, part := range []string{"mapUsers rule 1; more", "raise its maxMatches. mapUsers rule 2: it is about the account 123456789021", "Correct the account"} {
+		if c.Reason != "Frozen" || !strings.Contains(c.Message, part) {
+			t.Errorf("%+v does not say %q", c, part)
+		}
+	}
+}

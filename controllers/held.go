@@ -6,8 +6,19 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/removal"
 )
+
+// heldCondition tells whether the breaker holds anything.
+func (run *refresh) heldCondition() metav1.Condition {
+	c := metav1.Condition{Type: ConditionRemovalHeld, Status: metav1.ConditionFalse, Reason: "NothingHeld"}
+	if len(run.out.Removal.Held) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, "Breaker", run.heldMessage()
+	}
+	return c
+}
 
 // heldMessage says what the breaker holds, why, until when, and how to let it go.
 func (run *refresh) heldMessage() string {

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/aws-auth-refresher/aws-auth-refresher/internal/accessentry"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/rules"
 )
 
@@ -30,6 +31,9 @@ const (
 // orphanAfter is for how long a principal must be missing from the listings until
 // people hear of somebody else's entry for it.
 const orphanAfter = time.Minute
+
+// refusedAfter is for how long EKS must refuse somebody until people hear of it.
+const refusedAfter = time.Minute
 
 // revivedFor is for how long people are told that somebody wrote back what had
 // been taken out.
@@ -52,15 +56,18 @@ func (run *refresh) effectiveCondition() metav1.Condition {
 			elsewhere = append(elsewhere, name+": "+run.out.Elsewhere(rule))
 		}
 	}
-	switch {
-	case len(frozen) > 0:
-		c.Status, c.Reason = metav1.ConditionFalse, "Frozen"
-		c.Message = clip(fmt.Sprintf("frozen: %s; more principals match than maxMatches allows, so nobody new gets in by it, and whoever is in stays. "+
-			"Narrow its selectors, or raise its maxMatches", strings.Join(frozen, ", ")))
-	case len(elsewhere) > 0:
+	var messages []string
+	if len(elsewhere) > 0 {
 		c.Status, c.Reason = metav1.ConditionFalse, "AccountNotListed"
-		c.Message = clip(fmt.Sprintf("%s. Correct the account in its arnRegex, or have that one listed, too, with --account-role-arn", strings.Join(elsewhere, "; ")))
+		messages = append(messages, fmt.Sprintf("%s. Correct the account in its arnRegex, or have that one listed, too, with --account-role-arn",
+			clip(strings.Join(elsewhere, "; "))))
 	}
+	if len(frozen) > 0 {
+		c.Status, c.Reason = metav1.ConditionFalse, "Frozen"
+		messages = append([]string{fmt.Sprintf("frozen: %s; more principals match than maxMatches allows, so nobody new gets in by it, and whoever is in stays. "+
+			"Narrow its selectors, or raise its maxMatches", clip(strings.Join(frozen, ", ")))}, messages...)
+	}
+	c.Message = strings.Join(messages, ". ")
 	return c
 }
 
@@ -68,10 +75,8 @@ func (run *refresh) effectiveCondition() metav1.Condition {
 // out. Its message stays the same while people come and go.
 func (run *refresh) honoredCondition() metav1.Condition {
 	c := conditionOf(ConditionGrantsHonored)
-	var s Status
-	run.entryStatus(&s)
 	switch {
-	case len(run.out.Evaluation.LeftOut)+len(run.out.Result.Overflow)+len(s.LeftOut) > 0:
+	case run.leftOut() > 0:
 		c.Status, c.Reason = metav1.ConditionFalse, "LeftOut"
 		c.Message = "principals that a rule selects are not let in; leftOut in the status names them, with the reason of each. " +
 			"Change the rule, or the principal's name or path"
@@ -81,6 +86,35 @@ func (run *refresh) honoredCondition() metav1.Condition {
 			"Take that entry out of aws-auth, start the refresher once with --adopt where it says the same, or leave it and narrow the rule"
 	}
 	return c
+}
+
+// leftOut is how many principals are left out, be it of aws-auth or of the access
+// entries. Whom EKS has refused lately is tried again, and does not count yet.
+func (run *refresh) leftOut() int {
+	return len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow) + len(run.out.EntriesLeftOut) + len(run.out.Entries.Overflow) + run.refusedLong
+}
+
+// noteRefused remembers since when EKS refuses an access entry, as it does for a
+// while for whoever is new.
+func (r *AWSAuthReconciler) noteRefused(run *refresh) {
+	if run.out.Result.Document == nil {
+		return
+	}
+	before := r.refused
+	r.refused = map[string]time.Time{}
+	for _, list := range [][]accessentry.Refused{run.out.Entries.Waiting, run.entries.result.Refused} {
+		for _, one := range list {
+			key := one.Entry.Key()
+			at, known := before[key]
+			if !known || at.After(run.now) {
+				at = run.now
+			}
+			if _, counted := r.refused[key]; !counted && run.now.Sub(at) >= refusedAfter {
+				run.refusedLong++
+			}
+			r.refused[key] = at
+		}
+	}
 }
 
 // revivedNote is who wrote back what, and when that was seen.

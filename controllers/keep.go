@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/arn"
 	"github.com/aws-auth-refresher/aws-auth-refresher/internal/history"
@@ -44,6 +45,42 @@ func (r *AWSAuthReconciler) keepVersion(ctx context.Context, run *refresh) {
 	if r.historyErr = r.store.keepVersion(ctx, v, r.History); r.historyErr != nil {
 		run.log.Error(r.historyErr, "aws-auth is written without its present version being kept")
 	}
+}
+
+// retryHistory finds out, without keeping anything, whether a version could be
+// kept by now where the last one could not, and once in a process whether the
+// history can be read: the next write may be days away.
+func (r *AWSAuthReconciler) retryHistory(ctx context.Context, run *refresh) {
+	first := !r.historySeen
+	r.historySeen = true
+	if r.History <= 0 || run.awsAuth == nil || run.done.writes > 0 || r.historyErr == nil && !first {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
+	defer cancel()
+	if first {
+		_, _, r.historyErr = r.store.readHistory(ctx)
+		return
+	}
+	dry := store{dryRun{r.store.configMaps}, r.store.names}
+	r.historyErr = dry.keepVersion(ctx, history.Version{At: r.Clock.Now(), Data: run.awsAuth.Data, BinaryData: run.awsAuth.BinaryData}, r.History)
+}
+
+// dryRun has the API server say what a write would come to.
+type dryRun struct {
+	corev1client.ConfigMapInterface
+}
+
+// Create creates nothing.
+func (d dryRun) Create(ctx context.Context, cm *corev1.ConfigMap, o metav1.CreateOptions) (*corev1.ConfigMap, error) {
+	o.DryRun = []string{metav1.DryRunAll}
+	return d.ConfigMapInterface.Create(ctx, cm, o)
+}
+
+// Update updates nothing.
+func (d dryRun) Update(ctx context.Context, cm *corev1.ConfigMap, o metav1.UpdateOptions) (*corev1.ConfigMap, error) {
+	o.DryRun = []string{metav1.DryRunAll}
+	return d.ConfigMapInterface.Update(ctx, cm, o)
 }
 
 // readHistory returns the history ConfigMap, nil if there is none, and the
@@ -110,9 +147,9 @@ func (r *AWSAuthReconciler) historyCondition() metav1.Condition {
 	case errors.Is(err, history.ErrUnusable):
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Unusable", clip(err.Error())
 	case errors.Is(err, history.ErrTooLarge):
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "TooLarge", "aws-auth does not compress to what may be kept"
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "TooLarge", "aws-auth does not compress to what may be kept; shorten it, or turn the history off with --history=0"
 	case errors.Is(err, history.ErrNotText):
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "NotText", clip(err.Error())
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "NotText", clip(err.Error())+"; correct it"
 	case err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, "Failed", stableAPIError(err)
 	}

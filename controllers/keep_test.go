@@ -63,3 +63,24 @@ func TestHistoryHoldsNobodyUp(t *testing.T) {
 		t.Errorf("condition %+v", c)
 	}
 }
+
+// TestTheNextProcessSeesThatTheHistoryIsUnusable, without having to write.
+func TestTheNextProcessSeesThatTheHistoryIsUnusable(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	w.garbage("aws-auth-refresher-history", historyKey)
+	w.restart()
+	w.later()
+	if c := w.condition(ConditionHistoryKept); c.Reason != "Unusable" {
+		t.Errorf("condition %+v", c)
+	}
+	writes := w.writes()
+	w.delete("aws-auth-refresher-history")
+	w.restart()
+	w.later()
+	if c := w.condition(ConditionHistoryKept); c.Status != metav1.ConditionTrue {
+		t.Errorf("condition %+v", c)
+	}
+	if n := w.writes() - writes; n > 2 { // the deletion, and the status
+		t.Errorf("%d writes to look at a history", n)
+	}
+}

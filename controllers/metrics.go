@@ -21,7 +21,7 @@ type Metrics struct {
 	unproven, orphans, unowned, frozen     *prometheus.GaugeVec
 	revived                                prometheus.Counter
 	entries, matches, condition, principal *prometheus.GaugeVec
-	account                                *prometheus.GaugeVec
+	account, statusWritten                 *prometheus.GaugeVec
 	duration                               prometheus.Histogram
 	limit                                  int
 	accessEntries                          entryMetrics
@@ -64,11 +64,12 @@ func NewMetrics(reg prometheus.Registerer, limit int) *Metrics {
 		revived: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: prefix + "revived_total", Help: "Entries that had been taken out, and that somebody wrote back.",
 		}),
-		entries:   gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
-		matches:   gauges("rule_matches", "Principals that a rule matches.", "rule"),
-		condition: gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
-		principal: gauges("principals", "IAM principals in the last complete listing, by account and kind.", "account", "kind"),
-		account:   gauges("account_listed", "Whether the last listing of an account was complete: 1, or 0 while nothing is concluded from it.", "account"),
+		statusWritten: gauges("status_written", "Whether the status ConfigMap could be written: 1, or 0 while it says what was so before."),
+		entries:       gauges("entries", "Entries in aws-auth that EKS sees, by kind and owner: ours or others.", "kind", "owner"),
+		matches:       gauges("rule_matches", "Principals that a rule matches.", "rule"),
+		condition:     gauges("condition", "Conditions as in the status ConfigMap: 1 is True.", "type"),
+		principal:     gauges("principals", "IAM principals in the last complete listing, by account and kind.", "account", "kind"),
+		account:       gauges("account_listed", "Whether the last listing of an account was complete: 1, or 0 while nothing is concluded from it.", "account"),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "refresh_duration_seconds", Help: "How long refreshes take, in seconds.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120},
@@ -101,7 +102,7 @@ func (m *Metrics) StandingBy() {
 func (m *Metrics) states() []*prometheus.GaugeVec {
 	return []*prometheus.GaugeVec{
 		m.bytes, m.held, m.leftOut, m.givenWay, m.unproven, m.orphans, m.unowned, m.frozen,
-		m.entries, m.matches, m.condition, m.principal, m.account, m.accessEntries.ours,
+		m.statusWritten, m.entries, m.matches, m.condition, m.principal, m.account, m.accessEntries.ours,
 	}
 }
 
@@ -184,7 +185,7 @@ func (m *Metrics) refreshed(run *refresh, conditions []metav1.Condition, success
 	}
 	for state, value := range map[*prometheus.GaugeVec]int{
 		m.bytes: run.document().Size(), m.held: len(run.out.Removal.Held), m.givenWay: len(run.out.Conflicts),
-		m.leftOut:  len(run.out.Evaluation.LeftOut) + len(run.out.Result.Overflow),
+		m.leftOut:  run.leftOut(),
 		m.unproven: len(run.out.Removal.Verify), m.orphans: len(run.orphaned), m.unowned: len(run.unowned()),
 		m.frozen: frozen,
 	} {

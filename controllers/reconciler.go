@@ -51,10 +51,13 @@ type AWSAuthReconciler struct {
 	lastRevived  revivedNote
 	unprovenErrs map[string]error     // why IAM could not be asked who is gone, by ARN
 	orphans      map[string]time.Time // since when somebody else's entries have none, by kind and ARN
+	refused      map[string]time.Time // since when EKS refuses an access entry, by folded ARN
 	// missingSince is when aws-auth was first found missing; zero: it is there.
 	missingSince time.Time
 	announced    map[string]string
 	historyErr   error  // why the last version could not be kept
+	historySeen  bool   // historyErr says something
+	statusFailed bool   // to be written
 	stateSeen    string // version of the state ConfigMap after the last refresh
 	ready        chan struct{}
 	// patience ends the wait for a listing, which goes on.
@@ -112,6 +115,7 @@ type refresh struct {
 	awsAuthRead *corev1.ConfigMap
 	wroteBack   string
 	orphaned    []PrincipalStatus
+	refusedLong int // access entries that EKS has refused for long
 	entries     entriesRun
 
 	namespace, rulesName string // for messages
@@ -187,6 +191,7 @@ func (r *AWSAuthReconciler) refresh(ctx context.Context, run *refresh) error {
 	if err := r.write(ctx, run); err != nil {
 		return err
 	}
+	r.retryHistory(ctx, run)
 	// Who is gone can wait until everybody new is in.
 	if r.verify(ctx, run) {
 		return r.write(ctx, run)

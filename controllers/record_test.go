@@ -49,21 +49,27 @@ func random(rnd *rand.Rand, n int) string {
 	return string(b)
 }
 
-// TestRecordTooLarge: where there is no room to record newcomers they stay
-// outside, and everybody else comes, changes and goes as ever.
-func TestRecordTooLarge(t *testing.T) {
-	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+// unrecordable makes more users than the record has room for beside the rules
+// that match them all.
+func (w *world) unrecordable() (large string, principals []rules.Principal) {
+	w.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))
-	var principals []rules.Principal
 	for i := range 1740 {
 		u, err := w.aws.CreateUser("/"+random(rnd, 500)+"/", fmt.Sprintf("u%04d", i))
 		if err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		principals = append(principals, rules.Principal{Kind: rules.User, ARN: u.ARN, AccountID: accountID, Path: u.Path, Name: u.Name, ID: u.ID})
 	}
 	padding := "# " + random(rnd, 500<<10) + "\n"
-	large := "- arnRegex: ^arn:aws:iam::123456789012:user/.*$\n  username: foo\n  groups: [g]\n" + padding
+	return "- arnRegex: ^arn:aws:iam::123456789012:user/.*$\n  username: foo\n  groups: [g]\n" + padding, principals
+}
+
+// TestRecordTooLarge: where there is no room to record newcomers they stay
+// outside, and everybody else comes, changes and goes as ever.
+func TestRecordTooLarge(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	large, principals := w.unrecordable()
 	plan, err := NewPlan(t.Context(), PlanData{
 		Rules: &corev1.ConfigMap{Data: map[string]string{"mapUsers": large}}, AWSAuth: w.get("aws-auth"), Principals: principals,
 		Listed: []rules.Kind{rules.User}, Removal: removal.Settings{Hold: time.Minute, MaxCount: 10, MaxPercent: 50}, Now: w.clock.Now(),

@@ -3,6 +3,7 @@ package controllers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -25,6 +26,7 @@ const maxNote = 1000
 // what a refresh found and did.
 func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
 	r.noteOrphans(run)
+	r.noteRefused(run)
 	status := r.status(run)
 	run.orphaned = r.orphaned(run)
 	status.Conditions, status.Orphans = r.conditions(run), run.orphaned
@@ -32,7 +34,25 @@ func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
 	r.Metrics.refreshed(run, status.Conditions, r.succeeded(run))
 	r.announceChanges(run)
 	r.announceConditions(run, status.Conditions)
-	return r.writeStatus(ctx, status)
+	err := r.writeStatus(ctx, status)
+	if ctx.Err() == nil && !errors.Is(err, errStale) {
+		r.noteStatus(run, err)
+	}
+	return err
+}
+
+// noteStatus tells where the status cannot that it is an old one.
+func (r *AWSAuthReconciler) noteStatus(run *refresh, err error) {
+	written := map[bool]float64{true: 1}[err == nil]
+	r.Metrics.statusWritten.WithLabelValues().Set(written)
+	if r.statusFailed == (err != nil) {
+		return
+	}
+	if r.statusFailed = err != nil; r.statusFailed {
+		r.event(run, corev1.EventTypeWarning, "StatusNotWritten", fmt.Sprintf("the ConfigMap %s says what was so before: %s", r.Names.Status, stableAPIError(err)))
+		return
+	}
+	r.event(run, corev1.EventTypeNormal, "StatusWritten", fmt.Sprintf("the ConfigMap %s says what is so again", r.Names.Status))
 }
 
 func (r *AWSAuthReconciler) announceChanges(run *refresh) {
@@ -134,21 +154,18 @@ func (r *AWSAuthReconciler) announceConditions(run *refresh, conditions []metav1
 			continue
 		}
 		r.announced[c.Type] = said
-		badWhenTrue := c.Type == ConditionRemovalHeld || c.Type == ConditionDegraded || c.Type == ConditionPaused
-		bad := (c.Status == metav1.ConditionTrue) == badWhenTrue
-		reason := c.Type + c.Reason
-		if c.Type == ConditionPaused {
-			reason = map[bool]string{true: "Paused", false: "Resumed"}[bad]
+		trouble, bad := troubleOf(c)
+		reason := trouble.event()
+		if c.Type == ConditionPaused && !bad {
+			reason = "Resumed"
 		}
 		switch {
-		case c.Type == ConditionDegraded && c.Reason != reasonClockDiffers:
+		case c.Type == ConditionDegraded && c.Reason != reasonClockDiffers: // the condition that makes it so is told of
 		case bad:
 			run.log.Info("needs attention", "condition", c.Type, "reason", c.Reason, "message", c.Message)
-			if c.Reason != "NoRules" && c.Reason != reasonPaused {
+			if trouble.announced == "" {
 				r.event(run, corev1.EventTypeWarning, reason, c.Message)
 			}
-		case c.Reason == "NearlyFull":
-			r.event(run, corev1.EventTypeWarning, c.Type+c.Reason, c.Message)
 		case known || c.Type == ConditionRulesAccepted:
 			run.log.Info("as it should be", "condition", c.Type, "message", c.Message)
 			r.event(run, corev1.EventTypeNormal, reason, cmp.Or(c.Message, "as it should be again"))

@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -94,5 +96,38 @@ func TestReady(t *testing.T) {
 	w.refresh()
 	if err := w.refresher.Ready(elected)(req); err != nil {
 		t.Errorf("a leader is not ready after a refresh that went badly: %v", err)
+	}
+}
+
+// TestAStatusThatCannotBeWrittenIsSaid where the status cannot say it.
+func TestAStatusThatCannotBeWrittenIsSaid(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1")
+	alert := alertExpressions(t)["AWSAuthRefresherStatusNotWritten"]
+	if w.series().hold(t, alert) {
+		t.Error("all is well, and the alert fires")
+	}
+	broken := errors.New("no rights")
+	w.refresher.store.configMaps = interfered{w.core.ConfigMaps(w.namespace), func(verb, name string) error {
+		if verb == "update" && name == "aws-auth-refresher-status" {
+			return broken
+		}
+		return nil
+	}}
+	w.createUsers("tmp-foo-2")
+	for range 2 {
+		w.pass(16 * time.Second)
+		if _, err := w.refresher.Reconcile(t.Context(), request()); !errors.Is(err, broken) {
+			t.Errorf("refresh: %v", err)
+		}
+	}
+	if n := w.events.count("Warning StatusNotWritten: "); n != 1 {
+		t.Errorf("%d events: %q", n, w.events.notes)
+	}
+	if !w.series().hold(t, alert) {
+		t.Errorf("the alert does not fire: %v", w.series())
+	}
+	w.mended()
+	if n := w.events.count("Normal StatusWritten: "); n != 1 || w.series().hold(t, alert) {
+		t.Errorf("%d events, %v", n, w.series())
 	}
 }

@@ -3,10 +3,12 @@ package controllers
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -54,4 +56,16 @@ func plain(node *yaml.Node) {
 	for _, n := range node.Content {
 		plain(n)
 	}
+}
+
+// makeRoom is the way out where there is no room.
+const makeRoom = "let fewer principals match, or take out entries that nobody needs"
+
+func stableAPIError(err error) string {
+	what := "the API server could not be asked (the log says why)"
+	var api apierrors.APIStatus
+	if errors.As(err, &api) && api.Status().Message != "" {
+		what = clip(api.Status().Message)
+	}
+	return what + "; it is tried again; deploy/common.yaml has what the controller must be allowed"
 }

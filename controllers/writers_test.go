@@ -30,6 +30,7 @@ func TestFourWriters(t *testing.T) {
 	w.awsAuth(person)
 	w.rules(fooRule)
 	w.createUsers(manyUsers(6)...)
+	w.refresh() // one that has never seen aws-auth makes a missing one at once
 
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -198,7 +199,7 @@ func (w *world) deleteAndRecreate(ctx context.Context, random *rand.Rand) error 
 		w.recreating.Lock()
 		defer w.recreating.Unlock()
 		same := metav1.Preconditions{UID: &cm.UID, ResourceVersion: &cm.ResourceVersion}
-		if err := w.admin.Delete(ctx, "aws-auth", metav1.DeleteOptions{Preconditions: &same}); err != nil {
+		if err := w.admin.Delete(context.WithoutCancel(ctx), "aws-auth", metav1.DeleteOptions{Preconditions: &same}); err != nil {
 			return err
 		}
 		pause(ctx, random, 10)

@@ -2,6 +2,7 @@ package promql_test
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,8 +19,14 @@ import (
 // now is when the alerts are asked.
 var now = time.Unix(1_800_000_000, 0)
 
-// scraped are the series of now, as they are written in PromQL.
+// scraped are the series of now, as they are written in PromQL. What halfHourAgo
+// says of a series is what it was then.
 type scraped map[string]float64
+
+// halfHourAgo names what a series was.
+func halfHourAgo(series string) string { return series + earlier }
+
+const earlier = " half an hour ago"
 
 // Querier makes a storage of it.
 func (s scraped) Querier(int64, int64) (storage.Querier, error) { return querier{s}, nil }
@@ -39,6 +46,9 @@ func (querier) LabelNames(context.Context, *storage.LabelHints, ...*labels.Match
 func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	var found set
 	for text, value := range q.series {
+		if strings.HasSuffix(text, earlier) {
+			continue
+		}
 		metric, err := parser.ParseMetric(text)
 		if err != nil {
 			return storage.ErrSeriesSet(err)
@@ -46,9 +56,11 @@ func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, match
 		if slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(metric.Get(m.Name)) }) {
 			continue
 		}
-		found.left = append(found.left, promql.NewStorageSeries(promql.Series{
-			Metric: metric, Floats: []promql.FPoint{{T: now.UnixMilli(), F: value}},
-		}))
+		points := []promql.FPoint{{T: now.UnixMilli(), F: value}}
+		if before, ok := q.series[halfHourAgo(text)]; ok {
+			points = append([]promql.FPoint{{T: now.Add(-30 * time.Minute).UnixMilli(), F: before}}, points...)
+		}
+		found.left = append(found.left, promql.NewStorageSeries(promql.Series{Metric: metric, Floats: points}))
 	}
 	return &found
 }
@@ -132,6 +144,74 @@ func TestWhichAlertsFire(t *testing.T) {
 				t.Errorf("there fire %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestAlertsFireForTheirState, and for no other.
+func TestAlertsFireForTheirState(t *testing.T) {
+	condition := func(kind string) string { return refresher("condition", `,type="`+kind+`"`, "a") }
+	well := func() scraped {
+		world := scraped{
+			refresher("leader", "", "a"): 1, refresher("last_success_timestamp_seconds", "", "a"): float64(now.Unix()) - 5,
+			refresher("aws_auth_bytes", "", "a"): 1000, refresher("aws_auth_limit_bytes", "", "a"): 1_000_000,
+			refresher("account_listed", `,account="123456789012"`, "a"): 1, refresher("status_written", "", "a"): 1,
+			refresher("revived_total", "", "a"): 3, halfHourAgo(refresher("revived_total", "", "a")): 3,
+		}
+		for _, kind := range []string{"RulesAccepted", "PrincipalsListed", "Applied", "RulesEffective", "DeletionsProven", "RecordKept", "GrantsHonored",
+			"EntriesClean", "HistoryKept", "EventsReceived"} {
+			world[condition(kind)] = 1
+		}
+		for _, kind := range []string{"Degraded", "RemovalHeld", "Paused"} {
+			world[condition(kind)] = 0
+		}
+		for _, count := range []string{"held_removals", "left_out", "given_way", "orphans", "unowned", "unproven_deletions", "frozen_rules"} {
+			world[refresher(count, "", "a")] = 0
+		}
+		return world
+	}
+	states := map[string]map[string]float64{
+		"AWSAuthRefresherAbsent":            nil,
+		"AWSAuthRefresherStatusNotWritten":  {refresher("status_written", "", "a"): 0},
+		"AWSAuthRefresherDegraded":          {condition("Degraded"): 1},
+		"AWSAuthRefresherRulesRefused":      {condition("RulesAccepted"): 0},
+		"AWSAuthRefresherRemovalsHeld":      {refresher("held_removals", "", "a"): 12},
+		"AWSAuthRefresherCannotListIAM":     {refresher("account_listed", `,account="123456789012"`, "a"): 0},
+		"AWSAuthRefresherDeletionsUnproven": {condition("DeletionsProven"): 0},
+		"AWSAuthRefresherRecordLost":        {condition("RecordKept"): 0},
+		"AWSAuthRefresherRulesIneffective":  {condition("RulesEffective"): 0},
+		"AWSAuthRefresherPaused":            {condition("Paused"): 1},
+		"AWSAuthRefresherEventsNotReceived": {condition("EventsReceived"): 0},
+		"AWSAuthAlmostFull":                 {refresher("aws_auth_bytes", "", "a"): 900_000},
+		"AWSAuthPrincipalsLeftOut":          {refresher("left_out", "", "a"): 1},
+		"AWSAuthGrantsGivenWay":             {refresher("given_way", "", "a"): 1},
+		"AWSAuthEntriesWrittenBack":         {refresher("revived_total", "", "a"): 4},
+		"AWSAuthOrphanedEntries":            {refresher("orphans", "", "a"): 1},
+		"AWSAuthRefresherStale":             {refresher("last_success_timestamp_seconds", "", "a"): float64(now.Unix()) - 1200},
+		"AWSAuthRefresherNeverSucceeded":    nil,
+	}
+	for _, r := range alerts(t) {
+		state, known := states[r.Alert]
+		if !known {
+			t.Errorf("%s: no state is known that it fires for", r.Alert)
+		}
+		if fires(t, well(), r.Expr) {
+			t.Errorf("%s fires while all is well", r.Alert)
+		}
+		for of, state := range states {
+			world := well()
+			maps.Copy(world, state)
+			if of != r.Alert && fires(t, world, r.Expr) {
+				t.Errorf("%s fires for what is %s's", r.Alert, of)
+			}
+		}
+		if state == nil {
+			continue // TestWhichAlertsFire has it
+		}
+		world := well()
+		maps.Copy(world, state)
+		if !fires(t, world, r.Expr) {
+			t.Errorf("%s does not fire", r.Alert)
+		}
 	}
 }
 

@@ -160,6 +160,10 @@ func TestAlerts(t *testing.T) {
 		"held removals": "AWSAuthRefresherRemovalsHeld", "refused rules": "AWSAuthRefresherRulesRefused",
 		"stale refresh": "AWSAuthRefresherStale", "size": "AWSAuthAlmostFull", "Degraded": "AWSAuthRefresherDegraded",
 		"a pause": "AWSAuthRefresherPaused", "lost events": "AWSAuthRefresherEventsNotReceived",
+		"who should go and stays": "AWSAuthRefresherDeletionsUnproven", "a lost record": "AWSAuthRefresherRecordLost",
+		"a rule without effect": "AWSAuthRefresherRulesIneffective", "who is left out": "AWSAuthPrincipalsLeftOut",
+		"grants that gave way": "AWSAuthGrantsGivenWay", "a backup that is written back": "AWSAuthEntriesWrittenBack",
+		"entries without a principal": "AWSAuthOrphanedEntries",
 	} {
 		if !names[alert] {
 			t.Errorf("no %s: nobody is told about %s; there are %q", alert, topic, slices.Sorted(maps.Keys(names)))

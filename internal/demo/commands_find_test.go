@@ -184,7 +184,15 @@ func commandsOfLine(where, line string) (all []printedCommand) {
 
 // commandsOfText finds commands within a sentence. They end with the sentence's
 // part, and one of ours where its flags end: what follows may be the sentence.
+// Between backquotes they are whole.
 func commandsOfText(where, text string) (all []printedCommand) {
+	quoted := regexp.MustCompile("`([^`]+)`")
+	for _, m := range quoted.FindAllStringSubmatch(text, -1) {
+		for _, words := range shellCommands(m[1]) {
+			all = append(all, printedCommand{where: where, words: words})
+		}
+	}
+	text = quoted.ReplaceAllString(text, "")
 	partEnds := regexp.MustCompile("[,;)`]|\\. |\\.$|:(?: |$)| \\|")
 	for _, program := range programs() {
 		for _, at := range regexp.MustCompile("(?:^|[\\s(\"'`])"+program+" ").FindAllStringIndex(text, -1) {
