@@ -193,7 +193,7 @@ func (s *soak) judgeRemoval(r *replica, key string, had grantedTo) bool {
 	switch {
 	case t == nil:
 		s.violation("%s was never anybody", key)
-	case t.want != nil && !s.onlyCapped(t.by, had) && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
+	case t.want != nil && !s.onlyCapped(t, had) && !t.since.After(r.began) && s.informed(r, t.by) && s.seen(t.by) && s.losesBy(r, t):
 		s.violation("%s takes out %s, who exists and is granted %v since %s", r.name, key, *t.want, t.since)
 	case t.exists && !t.taken && t.want == nil && !s.held(key) && s.given.approved.IsZero() && s.now().Sub(t.ungranted) < soakHold:
 		return true
@@ -203,12 +203,12 @@ func (s *soak) judgeRemoval(r *replica, key string, had grantedTo) bool {
 
 // onlyCapped: what somebody had is not by the rule with a maxMatches that grants
 // it now, and that may not have let them in; or a backup brought it.
-func (s *soak) onlyCapped(p *soakPrincipal, had grantedTo) bool {
-	if s.capped(p) && s.now().Sub(s.restored) < 2*s.bound() {
-		return true
+func (s *soak) onlyCapped(t *soakTrack, had grantedTo) bool {
+	if !s.capped(t.by) || s.restored.After(t.since) {
+		return s.capped(t.by)
 	}
-	return s.capped(p) && !slices.ContainsFunc(s.given.list, func(r soakRule) bool {
-		return r.could(p.soakName) && (r.maxMatches == 0 || slices.Contains(strings.Split(had.groups, ","), r.groups))
+	return !slices.ContainsFunc(s.given.list, func(r soakRule) bool {
+		return r.could(t.by.soakName) && (r.maxMatches == 0 || slices.Contains(strings.Split(had.groups, ","), r.groups))
 	})
 }
 
