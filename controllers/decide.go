@@ -93,15 +93,30 @@ func (c *computation) candidate(o rules.Owned) removal.Candidate {
 		Kind: o.Kind, ARN: o.ARN, AccountID: accountOf(o.ARN),
 		Grantable: c.Rules.CouldMatch(o.Kind, o.ARN),
 		Listed:    c.listed[arn.Fold(o.ARN)],
-		HeldSince: o.HeldSince, Groups: o.Groups,
+		HeldSince: c.heldUntilOut(o), Groups: o.Groups,
 	}
-	candidate.Revoked = !o.Forget.IsZero() && (o.HeldSince.IsZero() || c.Now.Sub(o.HeldSince) >= c.Removal.Hold) &&
+	candidate.Revoked = !o.Forget.IsZero() && (candidate.HeldSince.IsZero() || c.Now.Sub(candidate.HeldSince) >= c.Removal.Hold) &&
 		(!candidate.Grantable || candidate.Listed || !c.replaced(o))
 	candidate.Cause, candidate.Elsewhere = c.cause(o)
 	var since time.Time
 	since, candidate.TooOld = c.tooOld(o)
 	candidate.Stale = candidate.Grantable && candidate.Listed && !c.listedSince(candidate, since)
 	return candidate
+}
+
+// heldUntilOut is since when an entry is held. One that was written back in place of
+// another one of ours, which was held when somebody took it out, is held as that was.
+func (c *computation) heldUntilOut(o rules.Owned) time.Time {
+	since := o.HeldSince
+	if o.Forget.IsZero() || !since.IsZero() {
+		return since
+	}
+	for _, other := range c.recorded.entries[principalKey(o.Kind, o.ARN)] {
+		if held := other.HeldSince; !held.IsZero() && c.Now.Sub(held) < c.Removal.Hold {
+			since = held
+		}
+	}
+	return since
 }
 
 // replaced tells whether an entry that was written back took the place of another

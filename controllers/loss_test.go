@@ -219,6 +219,30 @@ func TestABackupLocksNobodyOut(t *testing.T) {
 	w.expectMapUsers("listed again", right)
 }
 
+// TestABackupOfThoseWhoWereHeld: somebody took out who was held after a slip, and a
+// backup brings back what they had before that. They are held for the rest of the
+// time.
+func TestABackupOfThoseWhoWereHeld(t *testing.T) {
+	w := newWorldWith(t, "tmp-foo-1", "tmp-foo-2")
+	backup := w.mapUsers()
+	w.rules(strings.Replace(fooRule, "username: foo", "username: fou", 1))
+	w.later()
+	w.later()
+	w.rules("")
+	w.later()
+	w.awsAuth(person)
+	w.later()
+	w.awsAuth(backup)
+	w.later()
+	w.expectMapUsers("held", backup)
+	if c := w.condition(ConditionRemovalHeld); c.Status != metav1.ConditionTrue {
+		t.Errorf("condition %+v", c)
+	}
+	w.pass(w.config.Removal.Hold)
+	w.refresh()
+	w.expectMapUsers("held for long enough", person)
+}
+
 // TestABackupOfManyIsNotHeld: the breaker has let them go before.
 func TestABackupOfManyIsNotHeld(t *testing.T) {
 	w := newWorldWith(t, manyUsers(30)...)

@@ -129,9 +129,7 @@ func TestWhichAlertsFire(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			all := scraped{}
 			for _, replica := range tt.replicas {
-				for series, value := range replica {
-					all[series] = value
-				}
+				maps.Copy(all, replica)
 			}
 			var got []string
 			for _, r := range alerts(t) {
