@@ -155,11 +155,10 @@ func lastWriter(cm *corev1.ConfigMap) string {
 // cleanCondition tells of entries that should not be there, whosever they are.
 func (r *AWSAuthReconciler) cleanCondition(run *refresh) metav1.Condition {
 	c := conditionOf(ConditionEntriesClean)
-	since := run.now.Sub(r.lastRevived.at)
 	switch {
-	case len(r.lastRevived.list) > 0 && since >= 0 && since < revivedFor:
+	case r.lastRevived.told(run.now):
 		c.Status, c.Reason = metav1.ConditionFalse, "WrittenBack"
-		c.Message = clip(fmt.Sprintf("%s wrote back into aws-auth what had been taken out, at %s, and it was taken out again; the event names the entries. "+
+		c.Message = clip(fmt.Sprintf("%s wrote back into aws-auth what had been taken out, at %s, and whom no rule grants it is taken out again; revived in the status names the entries. "+
 			"Find out what %s applies, such as a backup, and have it apply the present aws-auth; whoever is to have access gets it by a rule",
 			r.lastRevived.by, r.lastRevived.at.UTC().Format(time.RFC3339), r.lastRevived.by))
 	case len(run.orphaned) > 0:
@@ -200,17 +199,26 @@ func (r *AWSAuthReconciler) orphaned(run *refresh) []PrincipalStatus {
 	return list
 }
 
-// revived says what was written back in this refresh.
-func (run *refresh) revived() []PrincipalStatus {
+// told tells whether people are still told of what was written back.
+func (n revivedNote) told(now time.Time) bool {
+	since := now.Sub(n.at)
+	return len(n.list) > 0 && since >= 0 && since < revivedFor
+}
+
+// status says what was written back.
+func (n revivedNote) status(now time.Time) []PrincipalStatus {
+	if !n.told(now) {
+		return nil
+	}
 	var list []PrincipalStatus
-	for _, r := range run.out.Revived {
-		list = append(list, PrincipalStatus{r.Entry.ARN, run.revivedReason(r)})
+	for _, r := range n.list {
+		list = append(list, PrincipalStatus{r.Entry.ARN, revivedReason(r, n.by)})
 	}
 	return list
 }
 
-func (run *refresh) revivedReason(r Revived) string {
-	return fmt.Sprintf("taken out on %s, written back by %s", r.Out.UTC().Format(time.RFC3339), run.wroteBack)
+func revivedReason(r Revived, by string) string {
+	return fmt.Sprintf("taken out on %s, written back by %s", r.Out.UTC().Format(time.RFC3339), by)
 }
 
 // announceRevived makes an event of what was written back.
@@ -223,7 +231,7 @@ func (r *AWSAuthReconciler) announceRevived(run *refresh) {
 		run.log.Info("an entry that had been taken out was written back", "arn", one.Entry.ARN, "username", one.Entry.Username,
 			"groups", one.Entry.Groups, "out", one.Out, "by", run.wroteBack)
 		if i < namesInEvent {
-			list = append(list, fmt.Sprintf("%s as %s [%s] %s", one.Entry.ARN, one.Entry.Username, strings.Join(one.Entry.Groups, ", "), run.revivedReason(one)))
+			list = append(list, fmt.Sprintf("%s as %s [%s] %s", one.Entry.ARN, one.Entry.Username, strings.Join(one.Entry.Groups, ", "), revivedReason(one, run.wroteBack)))
 		}
 	}
 	if n := len(run.out.Revived) - len(list); n > 0 {

@@ -185,6 +185,10 @@ func TestAnOlderCopyRevivesNobody(t *testing.T) {
 			t.Errorf("no event says %q: %q", part, w.events.notes)
 		}
 	}
+	w.later()
+	if status := w.get("aws-auth-refresher-status").Data["revived"]; !strings.Contains(status, "tmp-bar-1") || !strings.Contains(status, "written back by kubectl-edit") {
+		t.Errorf("as long as the condition says so, the list does: %q", status)
+	}
 	if got := testutil.ToFloat64(w.config.Metrics.revived); got < 5 {
 		t.Errorf("the metric says %v", got)
 	}

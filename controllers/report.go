@@ -31,6 +31,7 @@ func (r *AWSAuthReconciler) report(ctx context.Context, run *refresh) error {
 	run.orphaned = r.orphaned(run)
 	status.Conditions, status.Orphans = r.conditions(run), run.orphaned
 	status.Accounts = r.accountsStatus()
+	status.Revived = r.lastRevived.status(run.now)
 	r.Metrics.refreshed(run, status.Conditions, r.succeeded(run))
 	r.announceChanges(run)
 	r.announceConditions(run, status.Conditions)

@@ -90,7 +90,7 @@ func (r *AWSAuthReconciler) status(run *refresh) Status {
 		s.LeftOut = append(s.LeftOut, PrincipalStatus{e.ARN, "aws-auth is full: a ConfigMap holds 1 MiB"})
 	}
 	run.entryStatus(&s)
-	s.Unowned, s.Revived = run.unowned(), run.revived()
+	s.Unowned = run.unowned()
 	if run.state != nil {
 		s.Record = "ConfigMap " + run.state.Name
 	}
