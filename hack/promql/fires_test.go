@@ -216,18 +216,19 @@ func TestAlertsFireForTheirState(t *testing.T) {
 // TestTheSimpleAlertsOfTheReadme fire when the leader is in trouble, and not
 // because of a replica that led an hour ago.
 func TestTheSimpleAlertsOfTheReadme(t *testing.T) {
-	found := regexp.MustCompile("Two alerts go a long way: `(.+?)` and `(.+?)`").FindStringSubmatch(read(t, readmePath))
+	found := regexp.MustCompile("Three alerts go a long way: `(.+?)`, `(.+?)` and `(.+?)`").FindStringSubmatch(read(t, readmePath))
 	if found == nil {
-		t.Fatal("the README has no two alerts")
+		t.Fatal("the README has no three alerts")
 	}
 	leader, condition := refresher("leader", "", "a"), refresher("condition", `,type="Degraded"`, "a")
+	held := refresher("held_removals", "", "a")
 	success, formerly := refresher("last_success_timestamp_seconds", "", "a"), refresher("last_success_timestamp_seconds", "", "b")
 	now := float64(now.Unix())
 	for _, expression := range found[1:] {
-		if world := (scraped{leader: 1, condition: 0, success: now - 5, formerly: now - 3600}); fires(t, world, expression) {
+		if world := (scraped{leader: 1, condition: 0, held: 0, success: now - 5, formerly: now - 3600}); fires(t, world, expression) {
 			t.Errorf("%s fires while all is well", expression)
 		}
-		if world := (scraped{leader: 1, condition: 1, success: now - 600, formerly: now - 3600}); !fires(t, world, expression) {
+		if world := (scraped{leader: 1, condition: 1, held: 1, success: now - 600, formerly: now - 3600}); !fires(t, world, expression) {
 			t.Errorf("%s does not fire", expression)
 		}
 	}
