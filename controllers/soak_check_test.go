@@ -204,7 +204,7 @@ func (s *soak) judgeRemoval(r *replica, key string, had grantedTo) bool {
 // onlyCapped: what somebody had is not by the rule with a maxMatches that grants
 // it now, and that may not have let them in; or a backup brought it.
 func (s *soak) onlyCapped(t *soakTrack, had grantedTo) bool {
-	if !s.capped(t.by) || s.restored.After(t.since) {
+	if !s.capped(t.by) || !s.restored.Before(t.since) {
 		return s.capped(t.by)
 	}
 	return !slices.ContainsFunc(s.given.list, func(r soakRule) bool {
