@@ -278,13 +278,7 @@ func TestRulesThatNoAccessEntryCanSay(t *testing.T) {
 }
 
 func TestLostRecordOfAccessEntries(t *testing.T) {
-	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
-	w.rules(devRule)
-	w.createUsers("tmp-foo-1")
-	w.refresh()
-	w.delete("aws-auth-refresher-state")
-	w.choose(TargetAccessEntries)
-	w.later()
+	w := newLostEntryWorld(t)
 	w.approved("")
 	w.later()
 	w.expectEntries("nothing is deleted by guess", "tmp-foo-1 foo [developers]")

@@ -124,8 +124,9 @@ func TestThereWasNoRecordYet(t *testing.T) {
 	}
 }
 
-// TestALostRecordOfAccessEntriesIsSaid.
-func TestALostRecordOfAccessEntriesIsSaid(t *testing.T) {
+// newLostEntryWorld has let in tmp-foo-1 by an access entry, and lost the record.
+func newLostEntryWorld(t *testing.T) *entryWorld {
+	t.Helper()
 	w := newEntryWorld(t, TargetAccessEntries, accessentry.ModeAPI)
 	w.rules(devRule)
 	w.createUsers("tmp-foo-1")
@@ -133,6 +134,12 @@ func TestALostRecordOfAccessEntriesIsSaid(t *testing.T) {
 	w.delete("aws-auth-refresher-state")
 	w.choose(TargetAccessEntries)
 	w.later()
+	return w
+}
+
+// TestALostRecordOfAccessEntriesIsSaid.
+func TestALostRecordOfAccessEntriesIsSaid(t *testing.T) {
+	w := newLostEntryWorld(t)
 	w.lost()
 	if unowned := w.get("aws-auth-refresher-status").Data["unowned"]; !strings.Contains(unowned, "tmp-foo-1") {
 		t.Errorf("unowned: %s", unowned)
