@@ -30,7 +30,7 @@ func (run *refresh) heldMessage() string {
 		}
 	}
 	text := fmt.Sprintf("the rules no longer grant %s of ours, and %s; they stay until %s, and additions go on. "+
-		"To take them out now: %s", plural(len(held), "entry", "entries"), run.out.HeldBecause(run.maxRemovals), first.UTC().Format(time.RFC3339),
+		"To take them out now: %s", plural(len(held), "entry", "entries"), run.out.HeldBecause(run.removal), first.UTC().Format(time.RFC3339),
 		run.rules.approval.command(run.namespace, run.rulesName))
 	if run.rules.approval.problem != "" {
 		text += fmt.Sprintf(". The approval %s that stands there %s", clip(run.rules.approval.Value), run.rules.approval.problem)
@@ -38,16 +38,14 @@ func (run *refresh) heldMessage() string {
 	return text
 }
 
-// HeldBecause says why the breaker holds what it holds; limits are those of
-// --max-removals, as people write them.
-func (o *Outcome) HeldBecause(limits string) string {
-	count, percent, _ := strings.Cut(limits, ",")
+// HeldBecause says why the breaker, with these settings, holds what it holds.
+func (o *Outcome) HeldBecause(s removal.Settings) string {
 	var why []string
 	for _, h := range o.Removal.Held {
 		var text string
 		switch h.Because {
 		case removal.TooMany:
-			text = fmt.Sprintf("more than %s, and more than %s, of those in their account would be gone within the hold", count, percent)
+			text = fmt.Sprintf("more than %d, and more than %d%%, of those in their account would be gone within the hold", s.MaxCount, s.MaxPercent)
 		case removal.Everybody:
 			text = "none of those in their account would be left"
 		case removal.LastOfGroup:
@@ -61,9 +59,6 @@ func (o *Outcome) HeldBecause(limits string) string {
 	}
 	return strings.Join(why, ", and ")
 }
-
-// limits are the breaker's, as --max-removals has them.
-func limits(s removal.Settings) string { return fmt.Sprintf("%d,%d%%", s.MaxCount, s.MaxPercent) }
 
 // plural is a number with its noun.
 func plural(n int, one, many string) string {

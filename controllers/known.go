@@ -70,35 +70,28 @@ func (k *known) calls() (n int) {
 
 // listed tells about the last listing of an account, complete or not.
 func (k *known) listed(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
+	scope := k.scope(accountID, kind)
+	return scope.Begun, scope.Asked && scope.Complete
+}
+
+// scope is what the last listing covered of an account and kind; the zero value
+// where the account is not listed.
+func (k *known) scope(accountID string, kind rules.Kind) principals.Scope {
 	for _, l := range k.listings {
-		if l.AccountID != accountID {
-			continue
-		}
-		for of, scope := range scopes(l) {
-			if of == kind {
-				return scope.Begun, scope.Asked && scope.Complete
-			}
+		if l.AccountID == accountID {
+			return scopeOf(l, kind)
 		}
 	}
-	return time.Time{}, false
+	return principals.Scope{}
 }
 
 // listedFor is listed for rules: a listing without the details that they look at
 // tells nothing about whom they do not grant.
 func (k *known) listedFor(set *rules.Set) func(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
 	return func(accountID string, kind rules.Kind) (begun time.Time, complete bool) {
-		begun, complete = k.listed(accountID, kind)
-		return begun, complete && (set == nil || !set.Needs().Details(kind) || k.detailed(accountID, kind))
+		scope := k.scope(accountID, kind)
+		return scope.Begun, scope.Asked && scope.Complete && (set == nil || !set.Needs().Details(kind) || scope.Detailed)
 	}
-}
-
-func (k *known) detailed(accountID string, kind rules.Kind) bool {
-	for _, l := range k.listings {
-		if l.AccountID == accountID {
-			return kind == rules.User && l.Users.Detailed || kind == rules.Role && l.Roles.Detailed
-		}
-	}
-	return false
 }
 
 // covers tells whether the last listing was complete and would have a principal
@@ -108,13 +101,10 @@ func (k *known) covers(a arn.ARN) bool {
 		if l.AccountID == "" || l.AccountID != a.AccountID || l.Partition != a.Partition {
 			continue
 		}
-		for kind, scope := range scopes(l) {
-			if string(kind) != a.Type {
-				continue
-			}
-			return scope.Asked && scope.Complete &&
-				(scope.PathPrefix == "/" || kind == rules.User && scope.PathPrefix != "" && strings.HasPrefix(a.Path, scope.PathPrefix))
-		}
+		kind := rules.Kind(a.Type)
+		scope := scopeOf(l, kind)
+		return scope.Asked && scope.Complete &&
+			(scope.PathPrefix == "/" || kind == rules.User && scope.PathPrefix != "" && strings.HasPrefix(a.Path, scope.PathPrefix))
 	}
 	return false
 }
@@ -213,6 +203,16 @@ func scopes(l principals.Listing) iter.Seq2[rules.Kind, principals.Scope] {
 	return func(yield func(rules.Kind, principals.Scope) bool) {
 		_ = yield(rules.User, l.Users) && yield(rules.Role, l.Roles)
 	}
+}
+
+// scopeOf is the scope of a kind; the zero value for what is none.
+func scopeOf(l principals.Listing, kind rules.Kind) principals.Scope {
+	for of, scope := range scopes(l) {
+		if of == kind {
+			return scope
+		}
+	}
+	return principals.Scope{}
 }
 
 func only(kind rules.Kind, all []rules.Principal) []rules.Principal {

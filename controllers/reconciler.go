@@ -120,7 +120,7 @@ type refresh struct {
 
 	namespace, rulesName string // for messages
 	limit                int
-	maxRemovals          string
+	removal              removal.Settings
 }
 
 // Reconcile does one refresh: on time, or because a ConfigMap changed. It
@@ -129,7 +129,7 @@ type refresh struct {
 func (r *AWSAuthReconciler) Reconcile(term context.Context, _ ctrl.Request) (ctrl.Result, error) {
 	ctx, cancel := context.WithTimeout(term, refreshTimeout)
 	defer cancel()
-	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit, maxRemovals: limits(r.Removal)}
+	run := &refresh{now: r.Clock.Now(), log: ctrl.LoggerFrom(ctx), namespace: r.Namespace, rulesName: r.Names.Rules, limit: r.Limit, removal: r.Removal}
 	run.err = r.refresh(ctx, run)
 	run.took = r.Clock.Since(run.now)
 	if errors.Is(ctx.Err(), context.Canceled) {

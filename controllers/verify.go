@@ -146,10 +146,7 @@ func (v *verification) callRoll(ctx context.Context, of accountKind, confirmed b
 		return false
 	}
 	listing := r.Lister.RollCall(ctx, of.kind, of.account, v.rules.set.Needs())
-	scope := listing.Users
-	if of.kind == rules.Role {
-		scope = listing.Roles
-	}
+	scope := scopeOf(listing, of.kind)
 	if ctx.Err() != nil {
 		return false
 	}

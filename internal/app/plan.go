@@ -166,7 +166,7 @@ func (o *planOptions) notes(w io.Writer, in planInput, plan controllers.Outcome)
 	}
 	if n := len(plan.Removal.Held); n > 0 {
 		note("%d removals would be held for %s, because %s; to approve them, put the annotation %s: %q on the rules ConfigMap",
-			n, o.RemovalHold, plan.HeldBecause(o.MaxRemovals), controllers.ApproveAnnotation, in.data.Approval(plan))
+			n, o.RemovalHold, plan.HeldBecause(in.data.Removal), controllers.ApproveAnnotation, in.data.Approval(plan))
 	}
 }
 
